@@ -1,0 +1,2 @@
+//! The `tcplab` command.
+fn main() {}
