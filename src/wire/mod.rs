@@ -10,6 +10,7 @@ pub struct SeqNum(pub u32);
 /// Control bits (FIN SYN RST PSH ACK URG ECE CWR), combined with `|`, asked with `contains`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(pub u8);
+impl core::fmt::Debug for Flags { fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { write!(f, "{:#x}", self.0) } }
 
 /// RFC 7323 timestamps option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
