@@ -58,6 +58,10 @@ pub enum Request<'a> {
     Connect(SocketAddr, Wait),
     /// `connect(AF_UNSPEC)`.
     Disconnect,
+    /// The program's end was replaced by a fresh kernel socket with this identity (its file had
+    /// been connected to the stack once, and AF_UNIX knows no way back): the stack's socket lives
+    /// on under the new id, with its options and its binding.
+    Renew(SocketId),
     /// `shutdown()`; the shim passes SHUT_WR down to the kernel socket itself, after the reply.
     Shutdown(How),
     /// Local and peer address. Reply: [`Reply::Names`].
@@ -162,6 +166,7 @@ impl Request<'_> {
                 w.put(&name.to_le_bytes())?;
                 w.put(&room.to_le_bytes())?;
             }
+            Request::Renew(id) => w.put(&id.0.to_le_bytes())?,
             Request::Command(text) => w.put(text)?,
             Request::Disconnect
             | Request::Names
@@ -189,6 +194,7 @@ impl Request<'_> {
             Request::UnsentQueue => 12,
             Request::WaitClosed => 13,
             Request::Command(_) => 14,
+            Request::Renew(_) => 15,
         }
     }
 
@@ -226,6 +232,7 @@ impl Request<'_> {
             12 => Request::UnsentQueue,
             13 => Request::WaitClosed,
             14 => Request::Command(r.take_rest()),
+            15 => Request::Renew(SocketId(u64::from_le_bytes(r.array()?))),
             _ => return Err(Malformed),
         };
         Ok((Header { tag, id, domain }, request))
@@ -367,6 +374,7 @@ mod tests {
             Request::UnsentQueue,
             Request::WaitClosed,
             Request::Command(b"{}"),
+            Request::Renew(SocketId(77)),
         ];
         let header = Header { tag: 5, id: SocketId(6), domain: Domain::V6 };
         for request in requests {
