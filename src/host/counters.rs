@@ -5,7 +5,7 @@ macro_rules! counters {
     ($($counter:ident = $name:literal, $meaning:literal;)*) => {
         /// One counter.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Counter { $(#[doc = $meaning] $counter),* }
+        pub(super) enum Counter { $(#[doc = $meaning] $counter),* }
 
         const NAMES: &[&str] = &[$($name),*];
     };
@@ -52,10 +52,6 @@ impl Counters {
 
     pub(super) fn add(&mut self, counter: Counter, number: u64) {
         self.0[counter as usize] += number;
-    }
-
-    pub(super) fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize]
     }
 
     /// Name and value of each.

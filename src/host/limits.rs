@@ -15,9 +15,6 @@ pub const MAX_ACCEPT_BACKLOG: usize = 1 << 16;
 /// Segments without a TCB of their own (answers to nobody's segments, last ACK or RST of a
 /// connection that is gone) that wait to be sent. More are dropped, as if lost.
 pub const MAX_REPLIES: usize = 1 << 14;
-/// Events that wait for the host's user. It drains them after every call, so that this is only
-/// reached by one call that resets a long accept queue.
-pub const MAX_EVENTS: usize = 1 << 20;
 /// Addresses of the machine beside loopback.
 pub const MAX_ADDRESSES: usize = 64;
 /// Separate ranges in `ip_local_reserved_ports`.

@@ -85,8 +85,8 @@ pub(super) struct Connection {
     pub(super) deadline: Option<Instant>,
     /// Dead: off the demultiplexer, kept for what is still unread.
     pub(super) over: bool,
-    /// Retransmissions already counted.
-    pub(super) retransmissions: u64,
+    /// It was in ESTABLISHED once.
+    pub(super) established: bool,
 }
 
 impl core::fmt::Debug for Connection {

@@ -63,12 +63,8 @@ const BUFFER: Form = Form::Triple(1, MAX_BUFFER as i64);
 table! {
     Somaxconn = "net.core.somaxconn", Form::Number(0, MAX_ACCEPT_BACKLOG as i64), "4096",
         "Most connections that may wait for accept(), whatever listen() asked for";
-    RmemDefault = "net.core.rmem_default", Form::Number(2304, MAX_BUFFER as i64), "212992",
-        "Receive buffer of sockets that are not TCP; kept for programs that read it";
     RmemMax = "net.core.rmem_max", Form::Number(2304, MAX_BUFFER as i64), "4194304",
         "Most that SO_RCVBUF may ask for, in octets";
-    WmemDefault = "net.core.wmem_default", Form::Number(4608, MAX_BUFFER as i64), "212992",
-        "Send buffer of sockets that are not TCP; kept for programs that read it";
     WmemMax = "net.core.wmem_max", Form::Number(4608, MAX_BUFFER as i64), "4194304",
         "Most that SO_SNDBUF may ask for, in octets";
     AutobindReuse = "net.ipv4.ip_autobind_reuse", BOOL, "0",
@@ -104,8 +100,6 @@ table! {
         "Half-open connections of one listener";
     MaxTwBuckets = "net.ipv4.tcp_max_tw_buckets", Form::Number(0, MAX_TIME_WAIT as i64), "131072",
         "Connections in TIME-WAIT; the surplus is destroyed at once";
-    NotsentLowat = "net.ipv4.tcp_notsent_lowat", Form::Number(0, u32::MAX as i64), "4294967295",
-        "Value of TCP_NOTSENT_LOWAT of sockets that did not set it";
     OrphanRetries = "net.ipv4.tcp_orphan_retries", Form::Number(0, 255), "0",
         "Retransmissions of a connection without a program (0: 8)";
     Retries2 = "net.ipv4.tcp_retries2", Form::Number(0, 255), "15",

@@ -5,7 +5,6 @@ use core::net::IpAddr;
 use super::SocketOptions;
 use crate::host::sysctl::{Key, Sysctls};
 use crate::host::{Host, SocketKey};
-use crate::ipc::Errno;
 use crate::tcp::{Config, KeepAlive, State};
 use crate::time::{Duration, Instant};
 
@@ -13,12 +12,14 @@ use crate::time::{Duration, Instant};
 const HEADERS_LEN: usize = 8 + 20;
 /// Largest UDP payload over IPv4: 65535 - 20 - 8.
 const MAX_UDP_PAYLOAD: usize = 65_507;
+/// Least MSS of a path, whatever its MTU (RFC 9293 3.7.1).
+const MIN_PATH_MSS: usize = 536;
 
 /// Largest text and options of a segment over a path with this MTU (DESIGN "Wire").
 fn path_mss(mtu: usize, remote: IpAddr) -> u16 {
     let ip_header_len = if remote.is_ipv4() { 20 } else { 40 };
     let by_mtu = mtu.saturating_sub(ip_header_len + HEADERS_LEN);
-    by_mtu.min(MAX_UDP_PAYLOAD - 20).max(usize::from(crate::tcp::limits::MIN_SEND_MSS)) as u16
+    by_mtu.min(MAX_UDP_PAYLOAD - 20).max(MIN_PATH_MSS) as u16
 }
 
 impl SocketOptions {
@@ -116,11 +117,5 @@ impl Host {
                 }
             }
         }
-    }
-
-    /// SO_LINGER says RST: {1,0}.
-    pub(in crate::host) fn lingers_zero(&self, s: SocketKey) -> Result<bool, Errno> {
-        let linger = self.sockets.get(s)?.options.linger;
-        Ok(linger.on && linger.seconds == 0)
     }
 }

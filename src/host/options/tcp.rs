@@ -166,7 +166,7 @@ fn congestion(value: &[u8], known: &str) -> Result<(), Errno> {
 fn max_segment(socket: &Socket, now: Instant) -> i32 {
     match socket.connection() {
         Some(connection) if socket.state().is_synchronized() => {
-            connection.tcb.info(now).snd_mss as i32
+            connection.tcb.info(now).mss as i32
         }
         _ if socket.options.max_segment != 0 => socket.options.max_segment.into(),
         _ => DEFAULT_MSS,
