@@ -5,7 +5,6 @@
 //! anything with a destructor, and all are `C-unwind` or Rust.
 
 use libc::{c_int, msghdr};
-use tcplab_ipc::Errno;
 
 use crate::sys::Result;
 use crate::{errno, hooks};
@@ -19,7 +18,8 @@ fn check(answer: isize) -> Result<usize> {
 pub(crate) fn recv(fd: c_int, out: &mut [u8], flags: c_int) -> Result<usize> {
     let saved = errno::get();
     // SAFETY: the buffer is ours for the length given.
-    let got = unsafe { hooks::read::recv::REAL.get()(fd, out.as_mut_ptr().cast(), out.len(), flags) };
+    let got =
+        unsafe { hooks::read::recv::REAL.get()(fd, out.as_mut_ptr().cast(), out.len(), flags) };
     let result = check(got);
     errno::set(saved);
     result

@@ -73,8 +73,8 @@ pub(crate) fn call<'a>(
 ) -> Result<Reply<'a>, Errno> {
     let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
     let len = exchange_fresh(socket, header, request, buffer)?;
-    let (_, reply) = Reply::decode(buffer.get(..len).unwrap_or_default())
-        .map_err(|_| Errno::ENETDOWN)?;
+    let (_, reply) =
+        Reply::decode(buffer.get(..len).unwrap_or_default()).map_err(|_| Errno::ENETDOWN)?;
     if let Reply::Error(errno) = reply { Err(errno) } else { Ok(reply) }
 }
 
@@ -149,11 +149,7 @@ pub(crate) fn await_outcome(
     })
 }
 
-fn send_on_live(
-    socket: &Socket,
-    header: Header,
-    request: &Request<'_>,
-) -> Result<Channel, Errno> {
+fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Result<Channel, Errno> {
     for _ in 0..2 {
         let channel = acquire(&socket.session, start_for(socket))?;
         match transmit(channel.fd, header, request) {

@@ -180,7 +180,8 @@ fn exit() -> ! {
 
 fn close_from(first: c_int) {
     // SAFETY: closes descriptors of this child only.
-    let closed = unsafe { raw(libc::SYS_close_range, [first as usize, u32::MAX as usize, 0, 0, 0, 0]) };
+    let closed =
+        unsafe { raw(libc::SYS_close_range, [first as usize, u32::MAX as usize, 0, 0, 0, 0]) };
     if closed != 0 {
         (first..65536).for_each(sys::close);
     }

@@ -61,8 +61,7 @@ pub(crate) fn settings() -> &'static Settings {
 
 #[cold]
 fn resolve() {
-    let mine =
-        SETTINGS.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Acquire).is_ok();
+    let mine = SETTINGS.state.compare_exchange(0, 1, Ordering::Acquire, Ordering::Acquire).is_ok();
     if !mine {
         // Another thread, before main: it makes a handful of system calls.
         while SETTINGS.state.load(Ordering::Acquire) != 2 {

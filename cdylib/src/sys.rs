@@ -179,7 +179,12 @@ pub(crate) fn get_option_octets(
 }
 
 /// `setsockopt` with octets as they are.
-pub(crate) fn set_option_octets(fd: c_int, level: c_int, option: c_int, value: &[u8]) -> Result<()> {
+pub(crate) fn set_option_octets(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
+    value: &[u8],
+) -> Result<()> {
     call!(libc::SYS_setsockopt, fd, level, option, value.as_ptr(), value.len()).map(drop)
 }
 

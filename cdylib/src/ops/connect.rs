@@ -44,12 +44,7 @@ enum Plugging {
     Already,
 }
 
-fn open(
-    socket: &Socket,
-    peer: SocketAddr,
-    caller: usize,
-    plugging: Plugging,
-) -> Result<(), Errno> {
+fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) -> Result<(), Errno> {
     if socket.is_nonblocking() {
         return match control::ask(socket, &Request::Connect(peer, Wait::No)) {
             Ok(()) => establish(socket, caller, plugging, Filler::Without),

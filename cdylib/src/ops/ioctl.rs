@@ -28,10 +28,12 @@ pub(crate) fn answer(socket: &Socket, request: u64) -> Result<Answer, Errno> {
         libc::FIONREAD if socket.role() == Role::Listener => Err(Errno::EINVAL),
         libc::TIOCOUTQ => queue(socket, &Request::OutQueue),
         SIOCOUTQNSD => queue(socket, &Request::UnsentQueue),
-        request if INTERFACES.contains(&request) => Ok(Answer::ByDatagramSocket(match socket.domain {
-            Domain::V4 => libc::AF_INET,
-            Domain::V6 => libc::AF_INET6,
-        })),
+        request if INTERFACES.contains(&request) => {
+            Ok(Answer::ByDatagramSocket(match socket.domain {
+                Domain::V4 => libc::AF_INET,
+                Domain::V6 => libc::AF_INET6,
+            }))
+        }
         _ => Ok(Answer::ByItself),
     }
 }

@@ -47,8 +47,14 @@ fn authority(socket: &Socket, level: c_int, name: c_int) -> Authority {
         | libc::SO_LINGER
         | libc::SO_OOBINLINE => Authority::Kernel,
         libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => Authority::SendBuffer,
-        libc::SO_PEERCRED | libc::SO_PASSCRED | libc::SO_PEERSEC | SO_PASSSEC | SO_PEERGROUPS
-        | SO_PASSPIDFD | SO_PEERPIDFD | SO_PASSRIGHTS => Authority::OtherFamily,
+        libc::SO_PEERCRED
+        | libc::SO_PASSCRED
+        | libc::SO_PEERSEC
+        | SO_PASSSEC
+        | SO_PEERGROUPS
+        | SO_PASSPIDFD
+        | SO_PEERPIDFD
+        | SO_PASSRIGHTS => Authority::OtherFamily,
         libc::SO_TYPE => Authority::Shim(libc::SOCK_STREAM),
         libc::SO_PROTOCOL => Authority::Shim(libc::IPPROTO_TCP),
         libc::SO_DOMAIN => Authority::Shim(family(socket.domain)),
@@ -74,9 +80,9 @@ pub(crate) fn get(
 ) -> Result<usize, Errno> {
     match authority(socket, level, name) {
         Authority::Kernel => sys::get_option_octets(socket.fd, level, name, out),
-        Authority::OtherFamily => as_kernel_tcp(socket.domain, |fd| {
-            sys::get_option_octets(fd, level, name, out)
-        }),
+        Authority::OtherFamily => {
+            as_kernel_tcp(socket.domain, |fd| sys::get_option_octets(fd, level, name, out))
+        }
         Authority::Shim(value) => Ok(copy(&value.to_ne_bytes(), out)),
         Authority::Error => Ok(copy(&take_error(socket).to_ne_bytes(), out)),
         Authority::SendBuffer | Authority::Stack => {
@@ -108,9 +114,9 @@ pub(crate) fn set(socket: &Socket, level: c_int, name: c_int, value: &[u8]) -> R
             sys::set_option_octets(socket.fd, level, name, value)?;
             control::ask(socket, &request)
         }
-        Authority::OtherFamily => as_kernel_tcp(socket.domain, |fd| {
-            sys::set_option_octets(fd, level, name, value)
-        }),
+        Authority::OtherFamily => {
+            as_kernel_tcp(socket.domain, |fd| sys::set_option_octets(fd, level, name, value))
+        }
         Authority::SendBuffer => {
             control::ask(socket, &request)?;
             set_send_buffer(socket, value);
@@ -161,7 +167,10 @@ pub(crate) fn take_error(socket: &Socket) -> c_int {
     if kernels == 0 && events & (libc::POLLERR | libc::POLLHUP) == 0 {
         return 0;
     }
-    match control::ask_number(socket, &tcplab_ipc::message::Request::TakeError) {
+    if !control::stack_lives(socket) {
+        return Errno::ENETDOWN.0;
+    }
+    match control::ask_number(socket, &Request::TakeError) {
         Ok(0) => kernels,
         Ok(stacks) => stacks as c_int,
         Err(_) => Errno::ENETDOWN.0,
