@@ -4,6 +4,7 @@ pub use tcplab_ipc as ipc;
 
 pub mod host;
 pub mod inspect;
+pub mod stack;
 pub mod tcp;
 pub mod time;
 pub mod wire;
