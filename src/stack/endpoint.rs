@@ -75,6 +75,8 @@ pub(super) struct Output {
     pub(super) watched: bool,
     /// Octets handed over since the queue was last seen empty: no more than these are unread.
     pub(super) handed: usize,
+    /// So many octets on, an urgent one comes.
+    pub(super) urgent_after: Option<usize>,
     /// The peer's FIN is to be passed on after the octets.
     pub(super) peer_closed: bool,
     /// It was.

@@ -23,6 +23,8 @@ const MAX_TAKE: usize = 1 << 20;
 enum Taken {
     /// Some, and there may be more.
     Some,
+    /// One, and it is urgent.
+    Urgent,
     /// None now.
     Nothing,
     /// The program writes no more.
@@ -101,14 +103,15 @@ impl Stack {
                 return;
             }
             let space = self.host.send_space(endpoint.key).min(left);
+            let key = endpoint.key;
             let (taken, octets) = take(&mut self.host, endpoint, space);
             if octets > 0 {
                 left = left.saturating_sub(octets);
-                let key = endpoint.key;
                 self.host.send_commit(now, key, octets);
             }
             match taken {
                 Taken::Some => {}
+                Taken::Urgent => self.host.mark_urgent(now, key),
                 Taken::Nothing => return,
                 Taken::End => return self.program_ended(now, index),
                 Taken::ClosedUnread => {
@@ -153,9 +156,11 @@ impl Stack {
             if octets.0.is_empty() {
                 break;
             }
-            match kernel::write_from(end.as_fd(), octets) {
+            match hand_over(end.as_fd(), octets, endpoint.output.urgent_after) {
                 Moved::Octets(len) => {
-                    endpoint.output.handed = endpoint.output.handed.saturating_add(len);
+                    let output = &mut endpoint.output;
+                    output.handed = output.handed.saturating_add(len);
+                    output.urgent_after = output.urgent_after.and_then(|at| at.checked_sub(len));
                     self.host.consume(now, key, len);
                 }
                 Moved::WouldBlock => endpoint.output.blocked = true,
@@ -204,10 +209,26 @@ impl Stack {
         }
     }
 
-    /// Passes an urgent octet on.
-    pub(super) fn pass_urgent(&mut self, index: u32, offset: usize, octet: u8) {
-        let Some(endpoint) = self.endpoints.get(index) else { return };
-        tracing::debug!(id = ?endpoint.id, offset, octet, "urgent octet");
+    /// An urgent octet has come, `offset` octets after what was handed over.
+    pub(super) fn note_urgent(&mut self, index: u32, offset: usize) {
+        if let Some(endpoint) = self.endpoints.get_mut(index) {
+            endpoint.output.urgent_after = Some(offset);
+        }
+    }
+}
+
+/// Writes octets to the program, up to the urgent one; that one alone, and as urgent.
+fn hand_over(end: BorrowedFd<'_>, octets: (&[u8], &[u8]), urgent_after: Option<usize>) -> Moved {
+    match urgent_after {
+        None => kernel::write_from(end, octets),
+        Some(0) => kernel::write_urgent(end, octets.0[0]),
+        Some(before) if before <= octets.0.len() => {
+            kernel::write_from(end, (&octets.0[..before], &[]))
+        }
+        Some(before) => {
+            let second = (before - octets.0.len()).min(octets.1.len());
+            kernel::write_from(end, (octets.0, &octets.1[..second]))
+        }
     }
 }
 
@@ -225,19 +246,23 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
         input.readable = false;
         return (Taken::Nothing, 0);
     }
-    let (first, second) = host.send_reserve(endpoint.key, fresh.min(space));
-    let wanted = fresh.min(first.len() + second.len());
+    let at_urgent = input.urgent && held == 0 && kernel::at_mark(end.as_fd());
+    let room = if at_urgent { 1 } else { fresh };
+    let (first, second) = host.send_reserve(endpoint.key, room.min(space));
+    let wanted = room.min(first.len() + second.len());
     if wanted == 0 {
         return (Taken::Nothing, 0);
     }
-    let keeps = input.keeps_sentinel && !input.read_closed && wanted == fresh;
+    let keeps = input.keeps_sentinel && !input.read_closed && !input.urgent && wanted == fresh;
     let in_first = first.len().min(wanted);
     let mut ring = [&mut first[..in_first], &mut second[..wanted - in_first]];
     let octets = read_after_sentinel(end.as_fd(), &mut ring, held == 1, keeps);
     match octets {
         Some(octets) => {
             input.held = keeps && octets == wanted;
-            (Taken::Some, octets)
+            // The kernel stops reading before an urgent octet, and for nothing else.
+            input.urgent = !at_urgent && (input.urgent || octets < wanted);
+            (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
         }
         None => {
             input.readable = false;

@@ -144,6 +144,28 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -
     moved(rustix::net::recv(fd, buffer, flags | RecvFlags::DONTWAIT).map(|(_, n)| n))
 }
 
+/// Makes an urgent octet part of the stream that we read; [`at_mark`] tells which one it is.
+pub(super) fn read_urgent_inline(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);
+}
+
+/// Whether the next octet to read is the urgent one.
+pub(super) fn at_mark(fd: BorrowedFd<'_>) -> bool {
+    let mut value: libc::c_int = 0;
+    // SAFETY: SIOCATMARK writes one int to the pointer given, which outlives the call.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCATMARK, &raw mut value) };
+    done == 0 && value != 0
+}
+
+/// `SIOCATMARK` of asm-generic/sockios.h.
+const SIOCATMARK: libc::Ioctl = 0x8905;
+
+/// Writes one urgent octet.
+pub(super) fn write_urgent(fd: BorrowedFd<'_>, octet: u8) -> Moved {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::OOB;
+    moved(rustix::net::send(fd, &[octet], flags))
+}
+
 /// Writes two buffers as one.
 pub(super) fn write_from(fd: BorrowedFd<'_>, buffers: (&[u8], &[u8])) -> Moved {
     let octets = [io::IoSlice::new(buffers.0), io::IoSlice::new(buffers.1)];

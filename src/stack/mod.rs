@@ -249,7 +249,7 @@ impl Stack {
             }
             HostEvent::PeerClosed(_) => endpoint.output.peer_closed = true,
             HostEvent::Failed(_, errno) => endpoint.output.failed = Some(errno),
-            HostEvent::Urgent(_, offset, octet) => self.pass_urgent(index, offset, octet),
+            HostEvent::Urgent(_, offset, _) => self.note_urgent(index, offset),
             _ => {}
         }
     }
