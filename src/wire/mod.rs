@@ -10,11 +10,18 @@ pub struct SeqNum(pub u32);
 /// Control bits (FIN SYN RST PSH ACK URG ECE CWR), combined with `|`, asked with `contains`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(pub u8);
-impl core::fmt::Debug for Flags { fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { write!(f, "{:#x}", self.0) } }
+impl core::fmt::Debug for Flags {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
 
 /// RFC 7323 timestamps option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timestamps { pub val: u32, pub ecr: u32 }
+pub struct Timestamps {
+    pub val: u32,
+    pub ecr: u32,
+}
 
 /// Options of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,14 +50,27 @@ pub struct Header {
 
 /// A received segment: values of the header and a view of the text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Segment<'a> { pub header: Header, pub payload: &'a [u8] }
+pub struct Segment<'a> {
+    pub header: Header,
+    pub payload: &'a [u8],
+}
 
 /// Why a datagram is not a TCP segment (each variant counted and traced by the host).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WireError { Truncated, BadDataOffset, BadChecksum }
+pub enum WireError {
+    Truncated,
+    BadDataOffset,
+    BadChecksum,
+}
 
 /// Reads a datagram's payload as a segment. A checksum field of 0 is accepted.
-pub fn parse<'a>(src: IpAddr, dst: IpAddr, datagram: &'a [u8]) -> Result<Segment<'a>, WireError> { let _ = (src, dst, datagram); todo!() }
+pub fn parse<'a>(src: IpAddr, dst: IpAddr, datagram: &'a [u8]) -> Result<Segment<'a>, WireError> {
+    let _ = (src, dst, datagram);
+    todo!()
+}
 
 /// Appends the segment to `out` with its checksum (copy and sum in one pass where it can).
-pub fn emit(src: IpAddr, dst: IpAddr, header: &Header, payload: (&[u8], &[u8]), out: &mut Vec<u8>) { let _ = (src, dst, header, payload, out); todo!() }
+pub fn emit(src: IpAddr, dst: IpAddr, header: &Header, payload: (&[u8], &[u8]), out: &mut Vec<u8>) {
+    let _ = (src, dst, header, payload, out);
+    todo!()
+}

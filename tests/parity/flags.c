@@ -140,7 +140,8 @@ CASE(oob_octet)
     RECV(p.s, 4, MSG_OOB);
     SETTLE(p.s);
     SEND(p.c, "def", 0);
-    AWAIT_OCTETS(p.s, 3);
+    AWAIT(p.s, POLLIN);
+    IOCTL(p.s, FIONREAD);
     READ(p.s, 16);
     IOCTL(p.s, SIOCATMARK);
 }
