@@ -14,8 +14,9 @@ use super::{Arrived, Dropped, NEXT, Step};
 impl Tcb {
     pub(super) fn check_text(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
         if let Some(fin) = self.rcv.fin {
-            // nothing comes after the FIN
-            arrived.trim_back(arrived.end().since(fin.add(1)));
+            // nothing comes after the FIN, and text cannot be where it was
+            let end = if arrived.fin { fin.add(1) } else { fin };
+            arrived.trim_back(arrived.end().since(end));
         }
         if arrived.text.is_empty() {
             return NEXT;
