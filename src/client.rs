@@ -314,7 +314,11 @@ fn start(session: &Session, program: &Path) -> Result<(), Error> {
         let _ = child.kill();
     })?;
     match sentence.trim_end() {
-        "ok" => Ok(()),
+        "ok" => {
+            // It has detached itself: what was spawned has ended.
+            let _ = child.wait();
+            Ok(())
+        }
         "" => {
             let status = child.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
             Err(Error::Start(format!("it ended before it was ready ({status})")))

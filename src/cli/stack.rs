@@ -16,6 +16,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Outcome {
-    let _ = (session, arguments.ready_fd);
-    Err(Failure::new("this build has no stack"))
+    match tcplab::stack::run(*session, arguments.ready_fd) {
+        Ok(()) => Ok(0),
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
 }
