@@ -42,7 +42,7 @@ impl Tcb {
         let len = arrived.text.len();
         let in_order = ahead == 0 && self.rcv.reassembly.is_empty();
         if !in_order && !self.note_out_of_order(arrived) {
-            self.ack.now = true;
+            self.acknowledge_trouble();
             return;
         }
         self.rcv.ring.reserve_total(self.rcv.ring.len() + ahead + len);
@@ -50,7 +50,7 @@ impl Tcb {
         if ahead > 0 {
             // RFC 5681 4.2: tell of the gap at once
             self.counters.out_of_order += 1;
-            self.ack.now = true;
+            self.acknowledge_trouble();
             return;
         }
         let old = self.rcv.nxt;
@@ -61,7 +61,7 @@ impl Tcb {
         self.counters.octets_received += u64::from(arrived_len);
         if !in_order {
             // a gap was filled, wholly or in part
-            self.ack.now = true;
+            self.acknowledge_trouble();
         }
         self.acknowledge_text(now, len as u32);
         if self.state != State::SynReceived {

@@ -90,6 +90,16 @@ fn text_out_of_order_is_acknowledged_at_once_with_the_number_expected() {
 }
 
 #[test]
+fn after_trouble_the_next_segments_are_acknowledged_at_once() {
+    let mut bench = interactive();
+    bench.arrive(ACK, 3, 2, b"late");
+    bench.arrive(ACK, 2, 2, b"x");
+    assert_eq!(bench.sent_one().ack(), 7);
+    bench.arrive(ACK, 7, 2, b"and on");
+    assert_eq!(bench.sent_one().ack(), 13);
+}
+
+#[test]
 fn sack_blocks_tell_what_is_there_the_latest_first() {
     let mut bench = with_sack();
     bench.arrive(ACK, 11, 1, b"aaa");

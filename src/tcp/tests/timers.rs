@@ -60,6 +60,35 @@ fn tcp_user_timeout_ends_retransmission_on_time() {
 }
 
 #[test]
+fn a_peer_that_shrinks_its_window_to_zero_and_answers_is_not_given_up() {
+    let mut bench = measured();
+    bench.tcb.send(bench.now, b"hello?");
+    bench.sent();
+    bench.window = 0;
+    for _ in 0..100 {
+        bench.pass(Duration::from_secs(60));
+        bench.arrive(ACK, 1, 1, &[]);
+    }
+    assert_eq!(bench.tcb.state(), State::Established);
+    bench.pass(Duration::from_secs(1000));
+    assert_eq!(bench.tcb.state(), State::Closed);
+}
+
+#[test]
+fn tcp_user_timeout_ends_probing_on_time() {
+    let mut bench = measured();
+    bench.tcb.config_mut().user_timeout = Some(Duration::from_secs(5));
+    bench.window = 0;
+    bench.arrive(ACK, 1, 1, &[]);
+    bench.tcb.send(bench.now, b"waiting");
+    bench.sent();
+    let opened = bench.now;
+    bench.pass(Duration::from_secs(100));
+    assert!(timed_out(&mut bench));
+    assert_eq!(bench.tcb.entered().since(opened), Duration::from_millis(5200));
+}
+
+#[test]
 fn the_retransmission_timer_restarts_with_new_acknowledgments_and_stops_with_the_last() {
     let mut bench = measured();
     bench.tcb.config_mut().nodelay = true;
