@@ -1,1 +1,37 @@
-//! The shim.
+//! The shim: a library for `LD_PRELOAD` that gives a program's TCP sockets to our stack.
+//!
+//! ```text
+//! program -> hooks/ (one libc family a file; unsafe, thin) -> ops/ (what a call means) -> control (asks the stack)
+//!                                                              descriptor (whose is it?)  sys (the kernel)
+//! ```
+//!
+//! It keeps no TCP state: each socket is a kernel `AF_UNIX` socket whose name is its identity
+//! (`tcplab_ipc::names`), its octets flow without our help, and the stack answers everything else.
+//! It allocates nothing, holds no lock across `fork`, never panics, and touches no descriptor but
+//! its own. It does not hook `poll`, `select`, `epoll`, `fork`, `exec`: the kernel does them right.
+
+mod cancel;
+mod control;
+mod descriptor;
+mod errno;
+mod guard;
+mod hooks;
+mod launch;
+mod ops;
+mod session;
+mod sockaddr;
+mod sys;
+mod text;
+
+/// Runs when the library is loaded. Hooks called even before find what they need themselves.
+extern "C" fn start() {
+    hooks::warm_up();
+    guard::take_memory();
+    session::export();
+    descriptor::scan();
+    session::prove_liveness();
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static START: extern "C" fn() = start;

@@ -148,7 +148,8 @@ impl Name {
 
     /// The name as the kernel wants it, with its length.
     pub fn to_sockaddr(&self) -> (libc::sockaddr_un, libc::socklen_t) {
-        let mut address = libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
+        let mut address =
+            libc::sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
         for (to, from) in address.sun_path[1..].iter_mut().zip(self.as_bytes()) {
             *to = *from as libc::c_char;
         }
@@ -164,7 +165,8 @@ impl Name {
     ) -> Option<(Session, Object)> {
         let start = core::mem::offset_of!(libc::sockaddr_un, sun_path);
         let len = (len as usize).checked_sub(start)?;
-        if i32::from(address.sun_family) != libc::AF_UNIX || len < 2 || len > address.sun_path.len() {
+        if i32::from(address.sun_family) != libc::AF_UNIX || len < 2 || len > address.sun_path.len()
+        {
             return None;
         }
         if address.sun_path[0] != 0 {
@@ -258,7 +260,9 @@ mod tests {
         for bad in [&b""[..], b"a b", b"a/b/c", b"x/y", &[b'x'; MAX_SESSION_NAME + 1]] {
             assert_eq!(Session::parse(bad, 0), Err(BadSession), "{bad:?}");
         }
-        for foreign in [&b"tcplab/0/s/zzz"[..], b"tcplab/0/s/4/12", b"/tmp/.X11-unix/X0", b"tcplab/"] {
+        for foreign in
+            [&b"tcplab/0/s/zzz"[..], b"tcplab/0/s/4/12", b"/tmp/.X11-unix/X0", b"tcplab/"]
+        {
             assert_eq!(parse(foreign), None);
         }
     }

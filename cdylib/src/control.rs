@@ -1,0 +1,445 @@
+//! The control channel: requests to the stack, each answered by one reply.
+//!
+//! A channel is a connected `SOCK_SEQPACKET` socket in *our* process, which the program does not
+//! know of and may trample on: it closes all numbers, `dup2`s over them, forks. So a channel that
+//! was kept is used only after its inode has been compared; it is `CLOEXEC`, sits at a high
+//! number, belongs to one process, and one that is busy (another thread, or the same thread below
+//! a signal handler) is not waited for: another is opened. A holder that no longer exists (a
+//! thread cancelled while it waited) loses its channel.
+
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use libc::c_int;
+use tcplab_ipc::message::{Header, MAX_MESSAGE, Reply, Request};
+use tcplab_ipc::names::{Name, Object, Role, Session};
+use tcplab_ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
+
+use crate::descriptor::Socket;
+use crate::{cancel, guard, launch, session, sys};
+
+/// Channels kept for the next request; more are opened and closed again where more are busy.
+const KEPT_CHANNELS: usize = 8;
+/// Lowest number of a kept channel, where the limit of the process leaves room.
+const LOWEST_NUMBER: u64 = 512;
+/// How long a stack that reported readiness may refuse connections.
+const READY_PATIENCE_MS: u64 = 2000;
+
+/// One reply, or request.
+pub(crate) type Buffer = [u8; MAX_MESSAGE];
+
+struct Slot {
+    /// Thread that uses the channel, 0 where none.
+    holder: AtomicI32,
+    /// The channel, -1 where none.
+    fd: AtomicI32,
+    /// Its inode.
+    inode: AtomicU64,
+}
+
+static SLOTS: [Slot; KEPT_CHANNELS] = [const {
+    Slot { holder: AtomicI32::new(0), fd: AtomicI32::new(-1), inode: AtomicU64::new(0) }
+}; KEPT_CHANNELS];
+static TAG: AtomicU32 = AtomicU32::new(1);
+
+/// A channel in use. No destructor: it is passed over frames that a cancelled thread unwinds.
+pub(crate) struct Channel {
+    fd: c_int,
+    slot: Option<&'static Slot>,
+}
+
+/// Whether a stack that is not there is started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Yes.
+    OnDemand,
+    /// No: what is asked about died with it.
+    Never,
+}
+
+/// How a request that waits for an outcome ended.
+pub(crate) enum Awaited {
+    /// With the outcome.
+    Outcome(Result<(), Errno>),
+    /// Without: EINTR, or EAGAIN where the patience was over. The stack still works on it until
+    /// the channel is closed.
+    Abandoned(Errno, Channel),
+}
+
+/// Asks `request` about `socket` and gives the reply, or the errno in it.
+pub(crate) fn call<'a>(
+    socket: &Socket,
+    request: &Request<'_>,
+    buffer: &'a mut Buffer,
+) -> Result<Reply<'a>, Errno> {
+    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let len = exchange_fresh(socket, header, request, buffer)?;
+    let (_, reply) =
+        Reply::decode(buffer.get(..len).unwrap_or_default()).map_err(|_| Errno::ENETDOWN)?;
+    if let Reply::Error(errno) = reply { Err(errno) } else { Ok(reply) }
+}
+
+/// Asks a `request` whose reply says no more than done or not done.
+pub(crate) fn ask(socket: &Socket, request: &Request<'_>) -> Result<(), Errno> {
+    call(socket, request, &mut [0; MAX_MESSAGE]).map(drop)
+}
+
+/// Asks a `request` whose reply is a number.
+pub(crate) fn ask_number(socket: &Socket, request: &Request<'_>) -> Result<i64, Errno> {
+    match call(socket, request, &mut [0; MAX_MESSAGE])? {
+        Reply::Number(number) => Ok(number),
+        _ => Err(Errno::ENETDOWN),
+    }
+}
+
+/// One exchange on a kept channel; where that has died meanwhile, once more on a new one.
+fn exchange_fresh(
+    socket: &Socket,
+    header: Header,
+    request: &Request<'_>,
+    buffer: &mut Buffer,
+) -> Result<usize, Errno> {
+    for _ in 0..2 {
+        let channel = acquire(&socket.session, start_for(socket))?;
+        match exchange(channel.fd, header, request, buffer) {
+            Ok(len) => {
+                release(channel);
+                return Ok(len);
+            }
+            Err(Broken) => discard(channel),
+        }
+    }
+    Err(Errno::ENETDOWN)
+}
+
+/// A socket that was plugged into a stack died with it; a fresh one may get a new stack.
+fn start_for(socket: &Socket) -> Start {
+    if socket.role() == Role::Fresh { Start::OnDemand } else { Start::Never }
+}
+
+/// Asks a `request` that the stack answers when it knows the outcome, and waits, as a
+/// cancellation point and at most `patience`.
+pub(crate) fn await_outcome(
+    socket: &Socket,
+    request: &Request<'_>,
+    patience: Option<libc::timeval>,
+) -> Awaited {
+    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let channel = match send_on_live(socket, header, request) {
+        Ok(channel) => channel,
+        Err(errno) => return Awaited::Outcome(Err(errno)),
+    };
+    if let Some(patience) = &patience {
+        let _ = sys::set_option(channel.fd, libc::SO_RCVTIMEO, patience);
+    }
+    let mut buffer = [0; MAX_MESSAGE];
+    let len = match cancel::recv(channel.fd, &mut buffer, 0) {
+        Ok(len) => len,
+        Err(errno @ (Errno::EINTR | Errno::EAGAIN)) => return Awaited::Abandoned(errno, channel),
+        Err(_) => 0,
+    };
+    if len == 0 || patience.is_some() {
+        discard(channel);
+    } else {
+        release(channel);
+    }
+    Awaited::Outcome(match Reply::decode(buffer.get(..len).unwrap_or_default()) {
+        Ok((tag, Reply::Done)) if tag == header.tag => Ok(()),
+        Ok((tag, Reply::Error(errno))) if tag == header.tag => Err(errno),
+        _ => Err(Errno::ENETDOWN),
+    })
+}
+
+fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Result<Channel, Errno> {
+    for _ in 0..2 {
+        let channel = acquire(&socket.session, start_for(socket))?;
+        match transmit(channel.fd, header, request) {
+            Ok(()) => return Ok(channel),
+            Err(Broken) => discard(channel),
+        }
+    }
+    Err(Errno::ENETDOWN)
+}
+
+/// Opens a channel ahead of a request that will be made on it, after something that ends what
+/// the request is about; `None` where there is no stack.
+pub(crate) fn open_for(socket: &Socket) -> Option<Channel> {
+    acquire(&socket.session, Start::Never).ok()
+}
+
+/// Asks `request` on `channel` and waits for the reply or a signal, whichever is first.
+pub(crate) fn ask_until_signal(channel: Channel, socket: &Socket, request: &Request<'_>) {
+    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let mut buffer = [0; MAX_MESSAGE];
+    let answered = transmit(channel.fd, header, request).is_ok()
+        && sys::recv(channel.fd, &mut buffer, 0).is_ok_and(|len| len > 0);
+    if answered { release(channel) } else { discard(channel) }
+}
+
+/// Makes sure that the session has a live stack, and starts one where not.
+pub(crate) fn ensure_stack(session: &Session) -> Result<(), Errno> {
+    for _ in 0..2 {
+        let channel = acquire(session, Start::OnDemand)?;
+        let alive = sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0);
+        if alive {
+            release(channel);
+            return Ok(());
+        }
+        discard(channel);
+    }
+    Err(Errno::ENETDOWN)
+}
+
+/// Whether the stack that `socket` was plugged into still runs.
+pub(crate) fn stack_lives(socket: &Socket) -> bool {
+    for _ in 0..2 {
+        let Ok(channel) = acquire(&socket.session, Start::Never) else { return false };
+        if sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0) {
+            let now = sys::get_option::<libc::ucred>(channel.fd, libc::SO_PEERCRED);
+            let then = sys::get_option::<libc::ucred>(socket.fd, libc::SO_PEERCRED);
+            release(channel);
+            return match (now, then) {
+                (Ok(now), Ok(then)) => now.pid == then.pid,
+                _ => false,
+            };
+        }
+        discard(channel);
+    }
+    false
+}
+
+/// Asks a running stack for the session's secret, and keeps it.
+pub(crate) fn learn_secret(session: &Session) -> Result<(), Errno> {
+    acquire(session, Start::Never).map(release)
+}
+
+/// The child of a fork must not talk on its parent's channels.
+pub(crate) fn forget_parents_channels() {
+    for slot in &SLOTS {
+        let fd = slot.fd.swap(-1, Ordering::Relaxed);
+        if fd >= 0 && inode_of(fd) == Some(slot.inode.load(Ordering::Relaxed)) {
+            sys::close(fd);
+        }
+        slot.holder.store(0, Ordering::Relaxed);
+    }
+}
+
+// ---- channels
+
+/// A channel to the stack of `session`: a kept one that is free, or a new one.
+fn acquire(session: &Session, start: Start) -> Result<Channel, Errno> {
+    if session::settings().session != Ok(*session) || !guard::owns_memory() {
+        let (fd, _) = open(session, start)?;
+        return Ok(Channel { fd, slot: None });
+    }
+    let Some(slot) = take_slot() else {
+        let (fd, _) = open(session, start)?;
+        return Ok(Channel { fd, slot: None });
+    };
+    let fd = slot.fd.load(Ordering::Relaxed);
+    if fd >= 0 && inode_of(fd) == Some(slot.inode.load(Ordering::Relaxed)) {
+        return Ok(Channel { fd, slot: Some(slot) });
+    }
+    slot.fd.store(-1, Ordering::Relaxed);
+    match open(session, start) {
+        Ok((fd, inode)) => {
+            slot.inode.store(inode, Ordering::Relaxed);
+            slot.fd.store(fd, Ordering::Relaxed);
+            Ok(Channel { fd, slot: Some(slot) })
+        }
+        Err(errno) => {
+            slot.holder.store(0, Ordering::Release);
+            Err(errno)
+        }
+    }
+}
+
+/// Takes a free slot, one with a channel in it if there is one.
+fn take_slot() -> Option<&'static Slot> {
+    let me = sys::gettid();
+    let take = |slot: &Slot, from: i32| {
+        slot.holder.compare_exchange(from, me, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    };
+    let has_channel = |slot: &&Slot| slot.fd.load(Ordering::Relaxed) >= 0;
+    if let Some(slot) = SLOTS.iter().filter(has_channel).find(|slot| take(slot, 0)) {
+        return Some(slot);
+    }
+    if let Some(slot) = SLOTS.iter().find(|slot| take(slot, 0)) {
+        return Some(slot);
+    }
+    let abandoned = SLOTS.iter().find(|slot| {
+        let holder = slot.holder.load(Ordering::Relaxed);
+        holder != 0 && holder != me && !sys::thread_exists(holder) && take(slot, holder)
+    })?;
+    // A reply to the thread that is gone may wait in it.
+    drop_channel(abandoned);
+    Some(abandoned)
+}
+
+/// Gives a channel back, ready for the next request.
+fn release(channel: Channel) {
+    match channel.slot {
+        Some(slot) => slot.holder.store(0, Ordering::Release),
+        None => sys::close(channel.fd),
+    }
+}
+
+/// Closes a channel that is broken, or on which a reply is outstanding.
+pub(crate) fn discard(channel: Channel) {
+    match channel.slot {
+        Some(slot) => {
+            drop_channel(slot);
+            slot.holder.store(0, Ordering::Release);
+        }
+        None => sys::close(channel.fd),
+    }
+}
+
+fn drop_channel(slot: &Slot) {
+    let fd = slot.fd.swap(-1, Ordering::Relaxed);
+    if fd >= 0 && inode_of(fd) == Some(slot.inode.load(Ordering::Relaxed)) {
+        sys::close(fd);
+    }
+}
+
+/// Inode of a socket; `None` for anything else.
+fn inode_of(fd: c_int) -> Option<u64> {
+    let (_, inode, mode) = sys::fstat(fd).ok()?;
+    (mode & libc::S_IFMT == libc::S_IFSOCK).then_some(inode)
+}
+
+/// A new channel that the stack has admitted.
+fn open(session: &Session, start: Start) -> Result<(c_int, u64), Errno> {
+    let fd = match dial(session) {
+        Err(Errno::ECONNREFUSED) if start == Start::OnDemand => {
+            launch::start(session)?;
+            dial_patiently(session)
+        }
+        other => other,
+    };
+    let fd = match fd {
+        Ok(fd) => fd,
+        Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS)) => {
+            return Err(errno);
+        }
+        Err(errno) => {
+            if start == Start::OnDemand {
+                let errno = errno.name();
+                launch::complain(format_args!("no way to the stack of session {session}: {errno}"));
+            }
+            return Err(Errno::ENETDOWN);
+        }
+    };
+    match greet(fd, session).and_then(|()| inode_of(fd).ok_or(Errno::ENETDOWN)) {
+        Ok(inode) => Ok((fd, inode)),
+        Err(errno) => {
+            sys::close(fd);
+            if start == Start::OnDemand {
+                let errno = errno.name();
+                launch::complain(format_args!("the stack of {session} does not admit us: {errno}"));
+            }
+            Err(Errno::ENETDOWN)
+        }
+    }
+}
+
+fn dial_patiently(session: &Session) -> Result<c_int, Errno> {
+    let deadline_ms = sys::now_ms() + READY_PATIENCE_MS;
+    loop {
+        match dial(session) {
+            Err(Errno::ECONNREFUSED) if sys::now_ms() < deadline_ms => sys::sleep_ms(10),
+            other => return other,
+        }
+    }
+}
+
+fn dial(session: &Session) -> Result<c_int, Errno> {
+    let fd = high_number(sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC)?)?;
+    let address = Name::new(session, Object::Control).to_sockaddr();
+    loop {
+        match sys::connect(fd, &address) {
+            Ok(()) => return Ok(fd),
+            Err(Errno::EINTR) => {}
+            Err(errno) => {
+                sys::close(fd);
+                return Err(errno);
+            }
+        }
+    }
+}
+
+/// Moves `fd` out of the way of the program: to a high number, and never one of 0, 1, 2.
+pub(crate) fn high_number(fd: c_int) -> Result<c_int, Errno> {
+    let lowest = LOWEST_NUMBER.min(sys::descriptor_limit() / 4 * 3).max(3);
+    let moved = sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, lowest as c_int)
+        .or_else(|_| sys::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3));
+    match moved {
+        Err(_) if fd > 2 => Ok(fd),
+        moved => {
+            sys::close(fd);
+            moved
+        }
+    }
+}
+
+fn greet(fd: c_int, of: &Session) -> Result<(), Errno> {
+    let secret = session::secret();
+    let hello = Request::Hello { version: PROTOCOL_VERSION, secret };
+    let header = Header { tag: next_tag(), id: SocketId(0), domain: Domain::V4 };
+    let mut buffer = [0; MAX_MESSAGE];
+    let len = exchange(fd, header, &hello, &mut buffer).map_err(|Broken| Errno::ECONNRESET)?;
+    match Reply::decode(buffer.get(..len).unwrap_or_default()) {
+        Ok((_, Reply::Hello { secret: told, .. })) => {
+            // Of another session the secret is not ours to keep.
+            if told != 0 && told != secret && session::settings().session == Ok(*of) {
+                session::remember_secret(told);
+            }
+            Ok(())
+        }
+        Ok((_, Reply::Error(errno))) => Err(errno),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+// ---- packets
+
+/// The other end of a channel is gone, or does not speak our language.
+struct Broken;
+
+fn next_tag() -> u32 {
+    TAG.fetch_add(1, Ordering::Relaxed)
+}
+
+fn transmit(fd: c_int, header: Header, request: &Request<'_>) -> Result<(), Broken> {
+    let mut packet = [0; MAX_MESSAGE];
+    let len = request.encode(header, &mut packet).map_err(|_| Broken)?;
+    let packet = packet.get(..len).ok_or(Broken)?;
+    loop {
+        match sys::send(fd, packet, libc::MSG_NOSIGNAL) {
+            Ok(_) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(_) => return Err(Broken),
+        }
+    }
+}
+
+fn exchange(
+    fd: c_int,
+    header: Header,
+    request: &Request<'_>,
+    buffer: &mut Buffer,
+) -> Result<usize, Broken> {
+    transmit(fd, header, request)?;
+    loop {
+        match sys::recv(fd, buffer, 0) {
+            Ok(len) if is_answer(buffer.get(..len).unwrap_or_default(), header.tag) => {
+                return Ok(len);
+            }
+            Err(Errno::EINTR) => {}
+            _ => return Err(Broken),
+        }
+    }
+}
+
+fn is_answer(packet: &[u8], tag: u32) -> bool {
+    matches!(Reply::decode(packet), Ok((answered, _)) if answered == tag)
+}

@@ -1,0 +1,318 @@
+//! `read`, `recv` and their kin. What succeeds comes straight from the kernel.
+
+use core::mem::size_of;
+use core::{ptr, slice};
+
+use libc::{
+    c_int, c_uint, c_void, cmsghdr, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t,
+    timespec,
+};
+use tcplab_ipc::Errno;
+
+use crate::descriptor::{self, Hint};
+use crate::ops::io::{self, Verdict};
+use crate::{errno, ops, sys};
+
+/// Linux's limit of messages in one `recvmmsg` or `sendmmsg`.
+pub(super) const MAX_MESSAGES: c_uint = 1024;
+
+/// A read by `attempt` on a number that may be ours, wanting at least one octet or not.
+#[inline]
+fn reading(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t) -> ssize_t {
+    match io::before_read(fd) {
+        Verdict::Go => {}
+        Verdict::Foreign => return attempt(),
+        Verdict::Unconnected => return errno::fail(Errno::ENOTCONN),
+    }
+    let got = attempt();
+    if got > 0 || (got == 0 && len == 0) {
+        return got;
+    }
+    after(fd, got)
+}
+
+#[cold]
+fn after(fd: c_int, got: ssize_t) -> ssize_t {
+    errno::long(io::after_read(fd, if got == 0 { Ok(0) } else { Err(errno::get()) }))
+}
+
+cancellable! {
+    fn read(fd: c_int, out: *mut c_void, len: size_t) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign {
+            // SAFETY: the program's arguments.
+            return unsafe { read::REAL.get()(fd, out, len) };
+        }
+        // SAFETY: the program's arguments.
+        reading(fd, len, || unsafe { read::REAL.get()(fd, out, len) })
+    }
+
+    fn __read_chk(fd: c_int, out: *mut c_void, len: size_t, room: size_t) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign || len > room {
+            // SAFETY: the program's arguments; libc aborts where the room is too small.
+            return unsafe { __read_chk::REAL.get()(fd, out, len, room) };
+        }
+        // SAFETY: the program's arguments.
+        unsafe { read(fd, out, len) }
+    }
+
+    fn readv(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign {
+            // SAFETY: the program's arguments.
+            return unsafe { readv::REAL.get()(fd, parts, count) };
+        }
+        // SAFETY: the program's arguments.
+        reading(fd, usize::MAX, || unsafe { readv::REAL.get()(fd, parts, count) })
+    }
+
+    fn recv(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign {
+            // SAFETY: the program's arguments.
+            return unsafe { recv::REAL.get()(fd, out, len, flags) };
+        }
+        // SAFETY: the program's arguments.
+        unsafe { receive(fd, out, len, flags) }
+    }
+
+    fn __recv_chk(fd: c_int, out: *mut c_void, len: size_t, room: size_t, flags: c_int) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign || len > room {
+            // SAFETY: the program's arguments; libc aborts where the room is too small.
+            return unsafe { __recv_chk::REAL.get()(fd, out, len, room, flags) };
+        }
+        // SAFETY: the program's arguments.
+        unsafe { receive(fd, out, len, flags) }
+    }
+
+    fn recvfrom(
+        fd: c_int,
+        out: *mut c_void,
+        len: size_t,
+        flags: c_int,
+        from: *mut sockaddr,
+        from_len: *mut socklen_t,
+    ) -> ssize_t {
+        if descriptor::ours(fd).is_none() {
+            // SAFETY: the program's arguments.
+            return unsafe { recvfrom::REAL.get()(fd, out, len, flags, from, from_len) };
+        }
+        // SAFETY: the program's arguments.
+        let got = unsafe { receive(fd, out, len, flags) };
+        if got >= 0 && !from.is_null() && !from_len.is_null() {
+            // SAFETY: the program's place for a length. TCP names nobody here.
+            unsafe { *from_len = 0 };
+        }
+        got
+    }
+
+    fn __recvfrom_chk(
+        fd: c_int,
+        out: *mut c_void,
+        len: size_t,
+        room: size_t,
+        flags: c_int,
+        from: *mut sockaddr,
+        from_len: *mut socklen_t,
+    ) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign || len > room {
+            // SAFETY: the program's arguments; libc aborts where the room is too small.
+            return unsafe { __recvfrom_chk::REAL.get()(fd, out, len, room, flags, from, from_len) };
+        }
+        // SAFETY: the program's arguments.
+        unsafe { recvfrom(fd, out, len, flags, from, from_len) }
+    }
+
+    fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+        if descriptor::ours(fd).is_some() && !message.is_null() {
+            // SAFETY: the program's message.
+            return unsafe { receive_message(fd, &mut *message, flags) };
+        }
+        // SAFETY: the program's arguments.
+        let got = unsafe { recvmsg::REAL.get()(fd, message, flags) };
+        if got >= 0 {
+            // SAFETY: the kernel has filled the message in.
+            unsafe { look_for_ours(&*message) };
+        }
+        got
+    }
+
+    fn recvmmsg(
+        fd: c_int,
+        messages: *mut mmsghdr,
+        count: c_uint,
+        flags: c_int,
+        timeout: *mut timespec,
+    ) -> c_int {
+        if descriptor::ours(fd).is_some() && !messages.is_null() {
+            // SAFETY: the program's messages.
+            return unsafe { receive_messages(fd, messages, count, flags, timeout) };
+        }
+        // SAFETY: the program's arguments.
+        let got = unsafe { recvmmsg::REAL.get()(fd, messages, count, flags, timeout) };
+        for at in 0..got.max(0) as usize {
+            // SAFETY: the kernel has filled in so many messages.
+            unsafe { look_for_ours(&(*messages.add(at)).msg_hdr) };
+        }
+        got
+    }
+}
+
+/// `recv` on a number that may be ours.
+///
+/// # Safety
+/// As `recv`.
+unsafe fn receive(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
+    if flags & (libc::MSG_TRUNC | libc::MSG_ERRQUEUE) != 0 && descriptor::ours(fd).is_some() {
+        return receive_unusually(fd, len, flags);
+    }
+    // SAFETY: the caller's promise.
+    reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) })
+}
+
+/// What `AF_UNIX` does otherwise: MSG_TRUNC throws octets away, MSG_ERRQUEUE reads no octets.
+#[cold]
+fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return errno::fail(Errno::EAGAIN);
+    }
+    let flags = flags & !libc::MSG_TRUNC;
+    let mut scratch = [0u8; 2048];
+    let place = scratch.as_mut_ptr().cast();
+    if flags & libc::MSG_PEEK != 0 {
+        // SAFETY: the scratch is ours.
+        let got = reading(fd, len, || unsafe { recv::REAL.get()(fd, place, len.min(1), flags) });
+        let all = ops::ioctl::readable(fd).min(len) as ssize_t;
+        return if got > 0 { got.max(all) } else { got };
+    }
+    let mut thrown_away = 0;
+    while thrown_away < len {
+        let piece = scratch.len().min(len - thrown_away);
+        let wait = if thrown_away == 0 { flags } else { flags | libc::MSG_DONTWAIT };
+        // SAFETY: the scratch is ours.
+        let got = reading(fd, piece, || unsafe { recv::REAL.get()(fd, place, piece, wait) });
+        if got <= 0 {
+            return if thrown_away > 0 { thrown_away as ssize_t } else { got };
+        }
+        thrown_away += got as usize;
+    }
+    thrown_away as ssize_t
+}
+
+/// `recvmsg` on one of ours: no name, no control messages.
+///
+/// # Safety
+/// As `recvmsg`.
+unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssize_t {
+    // SAFETY: all octets zero is a message without parts.
+    let mut plain: msghdr = unsafe { core::mem::zeroed() };
+    plain.msg_iov = message.msg_iov;
+    plain.msg_iovlen = message.msg_iovlen;
+    let got = if flags & (libc::MSG_TRUNC | libc::MSG_ERRQUEUE) != 0 {
+        // SAFETY: the caller's promise.
+        receive_unusually(fd, unsafe { total(message) }, flags)
+    } else {
+        let place = ptr::from_mut(&mut plain);
+        // SAFETY: the caller's promise.
+        reading(fd, usize::MAX, || unsafe { recvmsg::REAL.get()(fd, place, flags) })
+    };
+    if got >= 0 {
+        message.msg_namelen = 0;
+        message.msg_controllen = 0;
+        message.msg_flags = plain.msg_flags;
+    }
+    got
+}
+
+/// Room in all parts of a message.
+///
+/// # Safety
+/// The message has as many parts as it says.
+unsafe fn total(message: &msghdr) -> usize {
+    if message.msg_iov.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
+    let parts = unsafe { slice::from_raw_parts(message.msg_iov, message.msg_iovlen as usize) };
+    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.iov_len))
+}
+
+/// `recvmmsg` on one of ours: one after the other, as the kernel does.
+///
+/// # Safety
+/// As `recvmmsg`.
+unsafe fn receive_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *const timespec,
+) -> c_int {
+    // SAFETY: null or the program's timeout.
+    let timeout_ms = unsafe { timeout.as_ref() }
+        .map(|time| (time.tv_sec as u64).saturating_mul(1000) + time.tv_nsec as u64 / 1_000_000);
+    let start_ms = sys::now_ms();
+    let mut wait = flags & !libc::MSG_WAITFORONE;
+    let mut done = 0;
+    while done < count.min(MAX_MESSAGES) {
+        // SAFETY: `done` is less than the number of messages.
+        let message = unsafe { &mut *messages.add(done as usize) };
+        // SAFETY: the caller's promise.
+        let got = unsafe { receive_message(fd, &mut message.msg_hdr, wait) };
+        if got < 0 {
+            return if done > 0 { done as c_int } else { -1 };
+        }
+        message.msg_len = got as c_uint;
+        done += 1;
+        if flags & libc::MSG_WAITFORONE != 0 {
+            wait |= libc::MSG_DONTWAIT;
+        }
+        if timeout_ms.is_some_and(|ms| sys::now_ms() - start_ms >= ms) {
+            break;
+        }
+    }
+    done as c_int
+}
+
+/// Descriptors that came with a message on somebody else's socket may be ours.
+///
+/// # Safety
+/// The kernel has filled the message in.
+unsafe fn look_for_ours(message: &msghdr) {
+    let mut at = message.msg_control.cast::<u8>();
+    let mut left = message.msg_controllen as usize;
+    while !at.is_null() && left >= size_of::<cmsghdr>() {
+        // SAFETY: `left` octets are there; the header may be unaligned in a careless program.
+        let header = unsafe { at.cast::<cmsghdr>().read_unaligned() };
+        let len = header.cmsg_len as usize;
+        if len < size_of::<cmsghdr>() || len > left {
+            return;
+        }
+        if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
+            for index in 0..(len - size_of::<cmsghdr>()) / size_of::<c_int>() {
+                // SAFETY: within the `len` octets of this control message.
+                let fd = unsafe {
+                    at.add(size_of::<cmsghdr>()).cast::<c_int>().add(index).read_unaligned()
+                };
+                descriptor::classify(fd);
+            }
+        }
+        let step = len.next_multiple_of(size_of::<usize>());
+        if step >= left {
+            return;
+        }
+        // SAFETY: less than what is left.
+        at = unsafe { at.add(step) };
+        left -= step;
+    }
+}
+
+/// Looks up the symbols of this file.
+pub(crate) fn warm_up() {
+    read::REAL.get();
+    __read_chk::REAL.get();
+    readv::REAL.get();
+    recv::REAL.get();
+    __recv_chk::REAL.get();
+    recvfrom::REAL.get();
+    __recvfrom_chk::REAL.get();
+    recvmsg::REAL.get();
+    recvmmsg::REAL.get();
+}

@@ -1,0 +1,185 @@
+//! `write`, `send` and their kin: on ours always with MSG_NOSIGNAL, because whether SIGPIPE is
+//! due is TCP's to say.
+
+use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use tcplab_ipc::Errno;
+
+use super::read::MAX_MESSAGES;
+use crate::descriptor::{self, Hint, Socket};
+use crate::errno;
+use crate::ops::io::{self, Signal, Verdict};
+
+/// Linux's limit of parts in one `writev`.
+const MAX_PARTS: c_int = 1024;
+const MSG_ZEROCOPY: c_int = 0x400_0000;
+
+/// A write by `attempt`, given flags to add, on a number that may be ours; `otherwise` where the
+/// descriptor is somebody else's.
+#[inline]
+fn writing(
+    fd: c_int,
+    signal: Signal,
+    attempt: impl Fn(c_int) -> ssize_t,
+    otherwise: impl Fn() -> ssize_t,
+) -> ssize_t {
+    match io::before_write(fd) {
+        Verdict::Go => {}
+        Verdict::Foreign => return otherwise(),
+        Verdict::Unconnected => return errno::fail(io::broken_pipe(signal)),
+    }
+    let put = attempt(libc::MSG_NOSIGNAL);
+    if put >= 0 {
+        return put;
+    }
+    match errno::get() {
+        // The hint was stale: a file.
+        Errno::ENOTSOCK if descriptor::ours(fd).is_none() => otherwise(),
+        Errno::EAGAIN | Errno::EINTR => put,
+        errno => errno::fail(io::after_write(fd, errno, signal)),
+    }
+}
+
+fn signal_of(flags: c_int) -> Signal {
+    if flags & libc::MSG_NOSIGNAL != 0 { Signal::Suppress } else { Signal::Raise }
+}
+
+cancellable! {
+    fn write(fd: c_int, octets: *const c_void, len: size_t) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign {
+            // SAFETY: the program's arguments.
+            return unsafe { write::REAL.get()(fd, octets, len) };
+        }
+        writing(
+            fd,
+            Signal::Raise,
+            // SAFETY: the program's arguments.
+            |flags| unsafe { send::REAL.get()(fd, octets, len, flags) },
+            // SAFETY: the program's arguments.
+            || unsafe { write::REAL.get()(fd, octets, len) },
+        )
+    }
+
+    fn writev(fd: c_int, parts: *const iovec, count: c_int) -> ssize_t {
+        // What is no vector is refused by the kernel, whosever descriptor it is.
+        if descriptor::hint(fd) == Hint::Foreign || !(1..=MAX_PARTS).contains(&count) {
+            // SAFETY: the program's arguments.
+            return unsafe { writev::REAL.get()(fd, parts, count) };
+        }
+        writing(
+            fd,
+            Signal::Raise,
+            // SAFETY: the program's arguments.
+            |flags| unsafe { send_parts(fd, parts.cast_mut(), count as usize, flags) },
+            // SAFETY: the program's arguments.
+            || unsafe { writev::REAL.get()(fd, parts, count) },
+        )
+    }
+
+    fn send(fd: c_int, octets: *const c_void, len: size_t, flags: c_int) -> ssize_t {
+        if descriptor::hint(fd) == Hint::Foreign {
+            // SAFETY: the program's arguments.
+            return unsafe { send::REAL.get()(fd, octets, len, flags) };
+        }
+        if flags & libc::MSG_FASTOPEN != 0
+            && let Some(socket) = descriptor::ours(fd)
+        {
+            return errno::fail(io::no_fast_open(&socket));
+        }
+        writing(
+            fd,
+            signal_of(flags),
+            // SAFETY: the program's arguments.
+            |more| unsafe { send::REAL.get()(fd, octets, len, flags & !MSG_ZEROCOPY | more) },
+            // SAFETY: the program's arguments.
+            || unsafe { send::REAL.get()(fd, octets, len, flags) },
+        )
+    }
+
+    fn sendto(
+        fd: c_int,
+        octets: *const c_void,
+        len: size_t,
+        flags: c_int,
+        to: *const sockaddr,
+        to_len: socklen_t,
+    ) -> ssize_t {
+        if descriptor::ours(fd).is_none() {
+            // SAFETY: the program's arguments.
+            return unsafe { sendto::REAL.get()(fd, octets, len, flags, to, to_len) };
+        }
+        // TCP ignores the address.
+        // SAFETY: the program's arguments.
+        unsafe { send(fd, octets, len, flags) }
+    }
+
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !message.is_null()) else {
+            // SAFETY: the program's arguments.
+            return unsafe { sendmsg::REAL.get()(fd, message, flags) };
+        };
+        // SAFETY: the program's message.
+        unsafe { send_message(&socket, &*message, flags) }
+    }
+
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !messages.is_null()) else {
+            // SAFETY: the program's arguments.
+            return unsafe { sendmmsg::REAL.get()(fd, messages, count, flags) };
+        };
+        let mut done = 0;
+        while done < count.min(MAX_MESSAGES) {
+            // SAFETY: `done` is less than the number of messages.
+            let message = unsafe { &mut *messages.add(done as usize) };
+            // SAFETY: the program's message.
+            let put = unsafe { send_message(&socket, &message.msg_hdr, flags) };
+            if put < 0 {
+                return if done > 0 { done as c_int } else { -1 };
+            }
+            message.msg_len = put as c_uint;
+            done += 1;
+        }
+        done as c_int
+    }
+}
+
+/// `sendmsg` on one of ours: no name and no control messages, which TCP ignores, go with it.
+///
+/// # Safety
+/// As `sendmsg`.
+unsafe fn send_message(socket: &Socket, message: &msghdr, flags: c_int) -> ssize_t {
+    if flags & libc::MSG_FASTOPEN != 0 {
+        return errno::fail(io::no_fast_open(socket));
+    }
+    let fd = socket.fd;
+    let (parts, count) = (message.msg_iov, message.msg_iovlen as usize);
+    let flags = flags & !MSG_ZEROCOPY;
+    writing(
+        fd,
+        signal_of(flags),
+        // SAFETY: the program's parts.
+        |more| unsafe { send_parts(fd, parts, count, flags | more) },
+        // SAFETY: the program's message.
+        || unsafe { sendmsg::REAL.get()(fd, message, flags) },
+    )
+}
+
+/// # Safety
+/// As `sendmsg` with these parts.
+unsafe fn send_parts(fd: c_int, parts: *mut iovec, count: usize, flags: c_int) -> ssize_t {
+    // SAFETY: all octets zero is a message without parts.
+    let mut message: msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = parts;
+    message.msg_iovlen = count as _;
+    // SAFETY: the caller's promise.
+    unsafe { sendmsg::REAL.get()(fd, &message, flags) }
+}
+
+/// Looks up the symbols of this file.
+pub(crate) fn warm_up() {
+    write::REAL.get();
+    writev::REAL.get();
+    send::REAL.get();
+    sendto::REAL.get();
+    sendmsg::REAL.get();
+    sendmmsg::REAL.get();
+}

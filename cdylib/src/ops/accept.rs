@@ -1,0 +1,89 @@
+//! `accept()`: the new descriptor comes as `SCM_RIGHTS` on the listening socket itself.
+
+use core::mem::{offset_of, zeroed};
+use core::net::SocketAddr;
+use core::ptr;
+
+use libc::{c_int, cmsghdr};
+use tcplab_ipc::Errno;
+use tcplab_ipc::names::Role;
+use tcplab_ipc::record::{Arrival, RECORD_LEN};
+
+use crate::descriptor::{self, Hint, Socket};
+use crate::ops::plug;
+use crate::{cancel, control, sys};
+
+/// A control message with one descriptor, as aligned as the kernel wants it.
+#[repr(C)]
+struct OneDescriptor {
+    header: cmsghdr,
+    fd: c_int,
+    rest: c_int,
+}
+
+/// `accept4()` on one of our sockets: the new descriptor and the peer's address.
+pub(crate) fn accept(
+    socket: &Socket,
+    flags: c_int,
+    caller: usize,
+) -> Result<(c_int, SocketAddr), Errno> {
+    if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if socket.role() != Role::Listener {
+        return Err(Errno::EINVAL);
+    }
+    // With the descriptor table full the kernel would take the message and drop the descriptor.
+    sys::close(sys::fcntl(socket.fd, libc::F_DUPFD_CLOEXEC, 0)?);
+    let (record, fd) = receive(socket, flags & libc::SOCK_CLOEXEC != 0)?;
+    let Some(arrival) = Arrival::decode(&record) else {
+        if let Some(fd) = fd {
+            sys::close(fd);
+        }
+        return Err(Errno::ECONNABORTED);
+    };
+    // Another thread has taken the last number meanwhile.
+    let fd = fd.ok_or(Errno::EMFILE)?;
+    if flags & libc::SOCK_NONBLOCK != 0 {
+        let status = sys::fcntl(fd, libc::F_GETFL, 0)?;
+        sys::fcntl(fd, libc::F_SETFL, status | libc::O_NONBLOCK)?;
+    }
+    descriptor::note(fd, Hint::Connection);
+    plug::acknowledge(&Socket { fd, id: arrival.id, ..*socket }, caller);
+    Ok((fd, arrival.peer))
+}
+
+fn receive(
+    socket: &Socket,
+    close_on_exec: bool,
+) -> Result<([u8; RECORD_LEN], Option<c_int>), Errno> {
+    let mut record = [0; RECORD_LEN];
+    let mut part = libc::iovec { iov_base: record.as_mut_ptr().cast(), iov_len: RECORD_LEN };
+    // SAFETY: integers only.
+    let mut control: OneDescriptor = unsafe { zeroed() };
+    // SAFETY: all octets zero is a message without parts.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = ptr::from_mut(&mut control).cast();
+    message.msg_controllen = size_of::<OneDescriptor>() as _;
+    let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
+    // SAFETY: the parts and the control buffer live across the call.
+    let got = unsafe { cancel::recvmsg(socket.fd, &mut message, flags) };
+    let fd = (message.msg_controllen as usize >= offset_of!(OneDescriptor, rest)
+        && control.header.cmsg_level == libc::SOL_SOCKET
+        && control.header.cmsg_type == libc::SCM_RIGHTS)
+        .then_some(control.fd);
+    match got {
+        Ok(RECORD_LEN) => Ok((record, fd)),
+        // It stopped listening while we waited, or the stack is gone.
+        Ok(0) | Err(Errno::ECONNRESET) => {
+            let replaced = descriptor::identify(socket.fd).is_none_or(|now| now.id != socket.id);
+            let stopped = replaced || control::stack_lives(socket);
+            Err(if stopped { Errno::EINVAL } else { Errno::ENETDOWN })
+        }
+        // Never a part of a record: the stack sends whole ones.
+        Ok(_) => Err(Errno::ECONNABORTED),
+        Err(errno) => Err(errno),
+    }
+}

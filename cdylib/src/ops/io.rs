@@ -1,0 +1,142 @@
+//! What reads and writes that did not simply succeed mean in TCP.
+//!
+//! Octets flow through the kernel without us. Here is decided who may not read or write at all,
+//! and what end of file, ECONNRESET and EPIPE of the kernel socket stand for.
+
+use libc::c_int;
+use tcplab_ipc::Errno;
+use tcplab_ipc::message::Request;
+use tcplab_ipc::names::Role;
+
+use crate::descriptor::{self, Hint, Socket};
+use crate::ops::{options, plug};
+use crate::{control, sys};
+
+/// Whether the kernel socket may be read or written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Yes.
+    Go,
+    /// It is not ours at all.
+    Foreign,
+    /// No: it is not connected.
+    Unconnected,
+}
+
+/// Whether SIGPIPE goes with EPIPE.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Yes.
+    Raise,
+    /// The program said MSG_NOSIGNAL.
+    Suppress,
+}
+
+/// Before a read on a number that may be ours.
+#[inline]
+pub(crate) fn before_read(fd: c_int) -> Verdict {
+    match descriptor::hint(fd) {
+        Hint::Connection | Hint::Connecting => Verdict::Go,
+        _ => judge(fd),
+    }
+}
+
+/// Before a write on a number that may be ours.
+#[inline]
+pub(crate) fn before_write(fd: c_int) -> Verdict {
+    if descriptor::hint(fd) == Hint::Connection { Verdict::Go } else { judge(fd) }
+}
+
+#[cold]
+fn judge(fd: c_int) -> Verdict {
+    let Some(socket) = descriptor::ours(fd) else { return Verdict::Foreign };
+    match socket.role() {
+        Role::Connection => {
+            if plug::settle(fd) == Hint::Connecting {
+                descriptor::note(fd, Hint::Connecting);
+            }
+            Verdict::Go
+        }
+        Role::Listener => {
+            descriptor::note(fd, Hint::Listener);
+            Verdict::Unconnected
+        }
+        Role::Fresh => Verdict::Unconnected,
+    }
+}
+
+/// After a read that gave 0 or failed with `errno`.
+#[cold]
+pub(crate) fn after_read(fd: c_int, result: Result<usize, Errno>) -> Result<usize, Errno> {
+    match result {
+        Err(Errno::EINVAL | Errno::ENOTCONN | Errno::ECONNRESET) | Ok(0) => {}
+        other => return other,
+    }
+    let Some(socket) = descriptor::ours(fd) else { return result };
+    match result {
+        Ok(_) => end_of_file(&socket),
+        Err(Errno::ECONNRESET) => Err(reason(&socket).unwrap_or(Errno::ECONNRESET)),
+        Err(_) if socket.role() == Role::Fresh => Err(Errno::ENOTCONN),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The stack's end says no more octets: a FIN. Or, where both directions are over, a reset that
+/// the kernel socket could not show, or the stack's own death; neither must look like a FIN.
+fn end_of_file(socket: &Socket) -> Result<usize, Errno> {
+    let events = sys::poll(socket.fd, 0, 0).unwrap_or(0);
+    if events & libc::POLLHUP == 0 {
+        return Ok(0);
+    }
+    match reason(socket) {
+        None => Ok(0),
+        Some(Errno::ENETDOWN) => Err(Errno::ECONNRESET),
+        Some(errno) => Err(errno),
+    }
+}
+
+/// The error the stack holds for `socket`; ENETDOWN where it is gone, `None` where it has none.
+fn reason(socket: &Socket) -> Option<Errno> {
+    if !control::stack_lives(socket) {
+        return Some(Errno::ENETDOWN);
+    }
+    match control::ask_number(socket, &Request::TakeError) {
+        Ok(0) => None,
+        Ok(errno) => Some(Errno(errno as c_int)),
+        Err(_) => Some(Errno::ENETDOWN),
+    }
+}
+
+/// After a write that failed with `errno`: the error for the program, the signal raised.
+#[cold]
+pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {
+    let errno = match errno {
+        Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN => match descriptor::ours(fd) {
+            // Linux: the pending error once, then EPIPE.
+            Some(socket) => match options::take_error(&socket) {
+                0 => Errno::EPIPE,
+                pending => Errno(pending),
+            },
+            None => errno,
+        },
+        other => other,
+    };
+    if errno == Errno::EPIPE {
+        return broken_pipe(signal);
+    }
+    errno
+}
+
+/// EPIPE, with SIGPIPE as the program wants it.
+#[cold]
+pub(crate) fn broken_pipe(signal: Signal) -> Errno {
+    if signal == Signal::Raise {
+        sys::raise(libc::SIGPIPE);
+    }
+    Errno::EPIPE
+}
+
+/// The answer to MSG_FASTOPEN: as where `net.ipv4.tcp_fastopen` does not allow it.
+pub(crate) fn no_fast_open(socket: &Socket) -> Errno {
+    if socket.role() == Role::Connection { Errno::EISCONN } else { Errno::EOPNOTSUPP }
+}

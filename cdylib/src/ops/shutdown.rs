@@ -1,0 +1,37 @@
+//! `shutdown()`: the reading side is the stack's to end, the writing side the kernel's.
+
+use libc::c_int;
+use tcplab_ipc::Errno;
+use tcplab_ipc::message::{How, Request};
+use tcplab_ipc::names::Role;
+
+use crate::descriptor::Socket;
+use crate::ops::plug;
+use crate::{control, sys};
+
+/// `shutdown()` on one of our sockets.
+pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
+    let how = match how {
+        libc::SHUT_RD => How::Read,
+        libc::SHUT_WR => How::Write,
+        libc::SHUT_RDWR => How::Both,
+        _ => return Err(Errno::EINVAL),
+    };
+    match socket.role() {
+        Role::Fresh => Err(Errno::ENOTCONN),
+        // Linux: stops listening, except for SHUT_WR, which does nothing.
+        Role::Listener if how == How::Write => Ok(()),
+        Role::Listener => {
+            control::ask(socket, &Request::Shutdown(how))?;
+            plug::replace(socket).map(drop)
+        }
+        Role::Connection => {
+            control::ask(socket, &Request::Shutdown(how))?;
+            if how != How::Read {
+                // SHUT_RD would look like a close to the stack.
+                let _ = sys::shutdown(socket.fd, libc::SHUT_WR);
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How it works: the way of a call, and of an octet.
+//!
+//! ```text
+//!   program (unmodified)                 stack process, one a session, started on demand
+//!  +----------------------+             +------------------------------------------------------+
+//!  | libc calls           |  AF_UNIX    |  endpoint <-> host: ports, TCBs, <-> wire ------------|--> UDP 9293
+//!  |  + shim (LD_PRELOAD) |<===========>|             TIME-WAIT, sysctls                        |    on lo
+//!  +----------------------+  1 a socket +------------------------------------------------------+
+//!            |                                          ^
+//!            +------------ control channel -------------+---- `tcplab` command
+//! ```
+//!
+//! # A kernel socket under every TCP socket
+//!
+//! Every TCP socket of a program *is* an `AF_UNIX SOCK_STREAM` socket. So poll, epoll, blocking,
+//! signals, timeouts, `dup`, `fork`, `exec`, `SCM_RIGHTS`, stdio, `sendfile` and `kill -9` work
+//! because the kernel does them, and the shim hooks only the calls that the kernel would answer
+//! wrongly.
+//!
+//! **Identity is a name.** `socket()` binds the socket to the abstract name
+//! `tcplab/UID/SESSION/4/ID` (see [`crate::ipc::names`]). `getsockname` on any descriptor then
+//! tells whether it is ours and which one; no table in the process can be lost or go stale.
+//!
+//! **Fresh sockets have no peer**, so they poll OUT and HUP as a TCP socket does. The stack
+//! learns of one when a request first names it. Nothing wakes the stack when such a socket is
+//! closed; it finds out by trying to take the name, before it would report a conflict.
+//!
+//! **Plugging.** `connect()` and `listen()` connect the unix socket to one of the stack's doors;
+//! `getpeername` then tells which, that is, whether the socket is a connection or a listener.
+//! The first octets are a [`crate::ipc::record::Plug`]. From then on the stack sees reads,
+//! writes, shutdown, close and death through the kernel.
+//!
+//! | TCP | on the unix socket | the program sees |
+//! | --- | --- | --- |
+//! | SYN-SENT, LISTEN | filler fills a minimal send buffer | not writable |
+//! | ESTABLISHED | stack reads the filler | OUT, and one edge |
+//! | peer's FIN | stack does `shutdown(SHUT_WR)` | 0x2005; queued octets, then 0 |
+//! | RST | stack closes its end, an octet of the program unread in it | 0x201d; queued octets, ECONNRESET once, then 0 |
+//! | program closes | stack reads the rest, then 0 | |
+//! | program closes, octets unread | stack reads the rest, then ECONNRESET: RST instead of FIN | |
+//!
+//! **The sentinel.** For the fifth row an octet of the program must lie unread in the stack's
+//! end at any moment. So the stack leaves the newest octet in the kernel's queue: it takes it by
+//! peeking, and skips it when more arrive.
+//!
+//! **accept()** receives a descriptor on the listening socket: one end of a pair that the stack
+//! made. The shim answers with a plug on the new connection, so that the stack knows that, by
+//! whom and where in the program it was accepted. A connection that hangs up without this plug
+//! was never accepted, and is reset.
+//!
+//! # Control channel
+//!
+//! What the kernel socket cannot say is asked: one `SOCK_SEQPACKET` packet each way
+//! ([`crate::ipc::message`]). The stack serves requests after everything that the kernel sockets
+//! tell, so what one thread did before a request is seen before it is answered.
+//!
+//! # The machine
+//!
+//! [`crate::tcp`] is one connection, [`crate::host`] one machine with its port space, both
+//! without sockets, clock, threads or randomness of their own. `stack` gives them the time, the
+//! programs and the wire. The same seed and the same inputs give the same segments.
+//!
+//! # Wire
+//!
+//! A UDP payload is one complete TCP segment, real checksum included: what FreeBSD calls UDP
+//! tunneling and Wireshark reads with `-d udp.port==9293,tcp`. Even two programs of one session
+//! talk through real datagrams on the loopback interface.

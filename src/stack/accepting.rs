@@ -1,0 +1,97 @@
+//! Connections on their way to a listening program: a kernel socket pair for each, its one end
+//! sent over the listening socket.
+
+use std::os::fd::AsFd;
+
+use super::endpoint::{Endpoint, Phase, Waiting};
+use super::poller::Interest;
+use super::{Stack, errno_of, kernel};
+use crate::host::SocketKey;
+use crate::ipc::names::{Name, Object};
+use crate::ipc::record::Arrival;
+use crate::ipc::{Domain, Errno};
+use crate::tcp::{Release, ResetReason};
+use crate::time::Instant;
+
+impl Stack {
+    /// `child` has finished its handshake: makes its kernel socket and queues it on the
+    /// listener's.
+    pub(super) fn pass_to_program(&mut self, now: Instant, listener: SocketKey, child: SocketKey) {
+        let Some(listener) = self.endpoints.by_key(listener) else {
+            return self.host.release(now, child, Release::Abort(ResetReason::ListenerClosed));
+        };
+        match self.make_child(listener, child) {
+            Ok(waiting) => {
+                if let Some(listening) = self.endpoints.get_mut(listener) {
+                    listening.waiting.push_back(waiting);
+                }
+                self.hand_over_waiting(listener);
+                if let Some(index) = self.endpoints.by_key(child) {
+                    self.settle(now, index);
+                }
+            }
+            Err(errno) => {
+                tracing::error!(errno = errno.name(), "no kernel socket for a new connection");
+                self.host.release(now, child, Release::Abort(ResetReason::Aborted));
+            }
+        }
+    }
+
+    fn make_child(&mut self, listener: u32, child: SocketKey) -> Result<Waiting, Errno> {
+        let domain = self.endpoints.get(listener).map_or(Domain::V4, |endpoint| endpoint.domain);
+        let (_, peer) = self.host.names(child)?;
+        let peer = peer.ok_or(Errno::ENOTCONN)?;
+        let id = self.new_id();
+        let name = |object| Name::new(&self.session, object);
+        let (ours, program_end) =
+            kernel::named_pair(&name(Object::Accepted(id)), &name(Object::App(domain, id)))
+                .map_err(|error| errno_of(&error))?;
+        let mut endpoint = Endpoint::new(id, domain, child);
+        endpoint.phase = Phase::Greeting;
+        endpoint.unaccepted = true;
+        let index = self.endpoints.insert(endpoint);
+        let token = self.endpoints.token(index);
+        if let Err(error) = self.poller.add(ours.as_fd(), token, Interest::Read) {
+            self.endpoints.remove(index);
+            return Err(errno_of(&error));
+        }
+        kernel::read_urgent_inline(ours.as_fd());
+        if let Some(endpoint) = self.endpoints.get_mut(index) {
+            endpoint.end = Some(ours);
+        }
+        Ok(Waiting { arrival: Arrival { id, peer }, program_end })
+    }
+
+    /// Sends waiting connections over the listening socket, as many as its queue takes. The rest
+    /// go when the program has accepted some; how many there may be is the host's business
+    /// (backlog).
+    pub(super) fn hand_over_waiting(&mut self, listener: u32) {
+        let token = self.endpoints.token(listener);
+        let Some(endpoint) = self.endpoints.get_mut(listener) else { return };
+        let Some(end) = &endpoint.end else { return };
+        if endpoint.phase != Phase::Listening {
+            return;
+        }
+        while let Some(next) = endpoint.waiting.front() {
+            let record = next.arrival.encode();
+            match kernel::send_descriptor(end.as_fd(), &record, next.program_end.as_fd()) {
+                Ok(true) => {
+                    endpoint.waiting.pop_front();
+                }
+                Ok(false) => break,
+                Err(error) => {
+                    // The program is closing its listener; its event resets what waits.
+                    tracing::debug!(%error, "listener takes no connection");
+                    break;
+                }
+            }
+        }
+        let wanted = !endpoint.waiting.is_empty();
+        if wanted != endpoint.output.watched {
+            let interest = if wanted { Interest::ReadWrite } else { Interest::Read };
+            if self.poller.modify(end.as_fd(), token, interest).is_ok() {
+                endpoint.output.watched = wanted;
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the command line asks, answered as JSON.
+
+use super::Stack;
+use crate::inspect::{Answer, Command, SocketRow, Status};
+use crate::time::Instant;
+
+impl Stack {
+    /// Answers one command.
+    pub(super) fn command(&mut self, now: Instant, text: &[u8]) -> Vec<u8> {
+        let answer = match serde_json::from_slice(text) {
+            Ok(command) => self.obey(now, command),
+            Err(error) => Answer::Refused(format!(
+                "the stack does not understand this command ({error}): use the tcplab that started it, or `tcplab down` first"
+            )),
+        };
+        serde_json::to_vec(&answer).unwrap_or_default()
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) -> Answer {
+        let sysctl = |row| match row {
+            Ok(row) => Answer::Sysctl(row),
+            Err(sentence) => Answer::Refused(sentence),
+        };
+        match command {
+            Command::Sockets => {
+                self.sweep(now);
+                Answer::Sockets(self.rows(now))
+            }
+            Command::Status => {
+                self.sweep(now);
+                Answer::Status(self.status())
+            }
+            Command::Sysctls => Answer::Sysctls(self.host.sysctls()),
+            Command::GetSysctl(name) => sysctl(self.host.sysctl(&name)),
+            Command::SetSysctl(name, value) => sysctl(self.host.set_sysctl(&name, &value)),
+            Command::Stay => {
+                self.stays = true;
+                Answer::Done
+            }
+            Command::Down => {
+                tracing::info!("told to end");
+                self.ends = true;
+                Answer::Done
+            }
+        }
+    }
+
+    fn rows(&self, now: Instant) -> Vec<SocketRow> {
+        let with_id = |(key, mut row): (Option<_>, SocketRow)| {
+            let endpoint = key.and_then(|key| self.endpoints.by_key(key));
+            if let Some(endpoint) = endpoint.and_then(|index| self.endpoints.get(index)) {
+                row.id = format!("{:?}", endpoint.id);
+            }
+            row
+        };
+        self.host.rows(now).into_iter().map(with_id).collect()
+    }
+
+    fn status(&self) -> Status {
+        let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        Status {
+            pid: std::process::id(),
+            session: self.session.to_string(),
+            uptime_s: self.began.elapsed().as_secs(),
+            udp_port: self.wire.port(),
+            // read_dir's own descriptor is one of them.
+            descriptors: descriptors.saturating_sub(1) as u64,
+            resident_kib: resident_kib(),
+            ..self.host.status()
+        }
+    }
+}
+
+fn resident_kib() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok())
+        .unwrap_or(0);
+    pages * rustix::param::page_size() as u64 / 1024
+}

@@ -1,0 +1,254 @@
+//! The control channel: clients, admission, one request at a time, replies that may come later.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::net::RecvFlags;
+use slab::Slab;
+
+use super::endpoint::Waiter;
+use super::kernel::{self, Moved};
+use super::poller::{self, Interest, Readiness, Token};
+use super::{Phase, Release, Stack};
+use crate::ipc::message::{MAX_MESSAGE, MAX_TEXT, More, Reply, Request};
+use crate::ipc::names::{Name, Object};
+use crate::ipc::{Errno, PROTOCOL_VERSION};
+use crate::time::Instant;
+
+/// Clients at once; programs keep a few connections each, and open one for a call when they are
+/// refused.
+const MAX_CLIENTS: usize = 16_384;
+/// Packets that may wait for one client to read; a command line's long answers need most.
+const MAX_OUTBOX: usize = 4096;
+
+/// One connection of a program or a command.
+struct Client {
+    fd: OwnedFd,
+    generation: u32,
+    uid: u32,
+    admission: Admission,
+    ready: bool,
+    outbox: VecDeque<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Admission {
+    /// No Hello yet; its uid is admitted.
+    ByUid,
+    /// No Hello yet; it must bring the secret.
+    BySecret,
+    /// Said Hello.
+    Done,
+}
+
+/// All clients.
+#[derive(Default)]
+pub(super) struct Clients {
+    slab: Slab<Client>,
+    generation: u32,
+    ready: VecDeque<u32>,
+    /// Where requests are received.
+    packet: Vec<u8>,
+}
+
+impl Clients {
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn mark_ready(&mut self, index: u32, generation: u32, readiness: Readiness) {
+        let Some(client) = self.slab.get_mut(index as usize) else { return };
+        if client.generation != generation {
+            return;
+        }
+        if readiness.writable {
+            client.flush();
+        }
+        if readiness.readable && !client.ready {
+            client.ready = true;
+            self.ready.push_back(index);
+        }
+    }
+
+    /// Sends a reply to whoever waits for it, if it is still there.
+    pub(super) fn reply(&mut self, to: Waiter, reply: &Reply<'_>) {
+        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
+        if client.generation != to.generation {
+            return;
+        }
+        let mut packet = [0; MAX_MESSAGE];
+        if let Ok(len) = reply.encode(to.tag, &mut packet) {
+            client.send(&packet[..len]);
+        }
+    }
+
+    /// Sends a text in as many packets as it takes.
+    pub(super) fn reply_text(&mut self, to: Waiter, text: &[u8]) {
+        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
+        let mut packet = vec![0; MAX_TEXT];
+        let mut pieces = text.chunks(MAX_TEXT / 2).peekable();
+        loop {
+            let piece = pieces.next().unwrap_or_default();
+            let more = if pieces.peek().is_some() { More::Yes } else { More::No };
+            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet) {
+                client.send(&packet[..len]);
+            }
+            if more == More::No {
+                return;
+            }
+        }
+    }
+}
+
+impl Client {
+    fn send(&mut self, packet: &[u8]) {
+        let sent =
+            self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock;
+        if !sent && self.outbox.len() < MAX_OUTBOX {
+            self.outbox.push_back(packet.to_vec());
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(packet) = self.outbox.front() {
+            match kernel::send(self.fd.as_fd(), packet) {
+                Moved::WouldBlock => return,
+                // A client that is gone is noticed by its event.
+                Moved::Octets(_) | Moved::Gone(_) => self.outbox.pop_front(),
+            };
+        }
+    }
+}
+
+/// What came from a client.
+enum Packet {
+    Request(usize),
+    Nothing,
+    Closed,
+}
+
+impl Stack {
+    pub(super) fn admit_clients(&mut self) {
+        loop {
+            match kernel::accept(self.doors.control.as_fd()) {
+                Ok(Some((fd, _))) => self.admit(fd),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "cannot take a control connection");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, fd: OwnedFd) {
+        if self.clients.slab.len() >= MAX_CLIENTS {
+            tracing::warn!("more than {MAX_CLIENTS} control connections: one refused");
+            return;
+        }
+        let uid = kernel::peer_uid(fd.as_fd()).unwrap_or(u32::MAX);
+        let admitted = uid == self.session.uid() || uid == 0;
+        let admission = if admitted { Admission::ByUid } else { Admission::BySecret };
+        self.clients.generation = poller::next_generation(self.clients.generation);
+        let generation = self.clients.generation;
+        let entry = self.clients.slab.vacant_entry();
+        // MAX_CLIENTS bounds the index.
+        let index = entry.key() as u32;
+        let interest = Interest::ReadWrite;
+        if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
+            let outbox = VecDeque::new();
+            entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
+        }
+    }
+
+    /// Serves one request of each client that has one.
+    pub(super) fn serve_clients(&mut self, now: Instant) {
+        let mut packet = std::mem::take(&mut self.clients.packet);
+        packet.resize(MAX_TEXT, 0);
+        for _ in 0..self.clients.ready.len() {
+            let Some(index) = self.clients.ready.pop_front() else { break };
+            let Some(client) = self.clients.slab.get_mut(index as usize) else { continue };
+            match receive(client, &mut packet) {
+                Packet::Nothing => client.ready = false,
+                Packet::Closed => self.drop_client(now, index),
+                Packet::Request(len) => {
+                    // Another may follow: it is asked for after the next look at the sockets.
+                    self.clients.ready.push_back(index);
+                    self.answer(now, index, &packet[..len]);
+                }
+            }
+        }
+        self.clients.packet = packet;
+    }
+
+    fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {
+        let Some(client) = self.clients.slab.get_mut(index as usize) else { return };
+        let Ok((header, request)) = Request::decode(packet) else {
+            tracing::warn!(uid = client.uid, "malformed request: client dropped");
+            return self.drop_client(now, index);
+        };
+        let waiter = Waiter { client: index, generation: client.generation, tag: header.tag };
+        let uid = client.uid;
+        if let Request::Hello { version, secret } = request {
+            let by_secret = secret != 0 && secret == self.secret;
+            let secret = match client.admission {
+                _ if version != PROTOCOL_VERSION => {
+                    return self.clients.reply(waiter, &Reply::Error(Errno::EPROTO));
+                }
+                Admission::BySecret if !by_secret => {
+                    return self.clients.reply(waiter, &Reply::Error(Errno::EACCES));
+                }
+                _ => self.secret,
+            };
+            client.admission = Admission::Done;
+            let pid = std::process::id();
+            return self.clients.reply(waiter, &Reply::Hello { secret, pid });
+        }
+        if client.admission != Admission::Done {
+            return self.clients.reply(waiter, &Reply::Error(Errno::EACCES));
+        }
+        if let Request::Command(text) = request {
+            let answer = self.command(now, text);
+            return self.clients.reply_text(waiter, &answer);
+        }
+        self.request(now, waiter, uid, header, request);
+    }
+
+    fn drop_client(&mut self, now: Instant, index: u32) {
+        let Some(client) = self.clients.slab.try_remove(index as usize) else { return };
+        let generation = client.generation;
+        drop(client);
+        let is_his = |w: &Waiter| w.client == index && w.generation == generation;
+        for endpoint in self.endpoints.select(|e| e.connector.as_ref().is_some_and(is_his)) {
+            self.abandon_connect(now, endpoint);
+        }
+        for lingering in self.lingering.values_mut() {
+            if lingering.waiter.as_ref().is_some_and(is_his) {
+                lingering.waiter = None;
+            }
+        }
+    }
+
+    /// The thread that waited in connect() is gone: interrupted (then its socket was plugged
+    /// before) or killed.
+    fn abandon_connect(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        endpoint.connector = None;
+        let name = Name::new(&self.session, Object::App(endpoint.domain, endpoint.id));
+        if endpoint.phase == Phase::Unplugged && !kernel::is_alive(&name) {
+            self.program_closed(now, index, Release::Graceful);
+        }
+    }
+}
+
+fn receive(client: &Client, packet: &mut [u8]) -> Packet {
+    match kernel::receive(client.fd.as_fd(), packet, RecvFlags::empty()) {
+        Moved::Octets(0) | Moved::Gone(_) => Packet::Closed,
+        Moved::Octets(len) => Packet::Request(len),
+        Moved::WouldBlock => Packet::Nothing,
+    }
+}

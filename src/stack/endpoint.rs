@@ -1,0 +1,217 @@
+//! One socket of a program, as the stack holds it: the other end of its kernel socket, and how
+//! far the two have come with each other.
+//!
+//! ```text
+//!              plug              greeting read           connected
+//!  Unplugged ---------> Greeting ----------------> Connecting ------> Open
+//!      |                   |  (plug of listen())        | failed       | reset
+//!      |                   +-----------> Listening      v              v
+//!      +--------------------------------------------- Broken <--------+
+//! ```
+//!
+//! *Unplugged*: the program has a named socket without a peer, and has told us of it. *Broken*:
+//! our end is closed and the program keeps a dead one. In both the kernel cannot wake us when
+//! the program closes, so they are swept (see `Stack::sweep`).
+//!
+//! **The sentinel octet.** When our end is closed, the kernel gives the program ECONNRESET (as
+//! TCP does after a RST) only if octets of the program lie unread in our end. So the last octet
+//! that arrived stays in the kernel's queue: it is taken by peeking, and skipped when more
+//! arrives ([`Input::held`]). It is left out where the plug came with filler: such a program has
+//! a very small send buffer until its shim restores it, and one octet could block it.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+use slab::Slab;
+
+use super::poller::{self, Token};
+use crate::host::SocketKey;
+use crate::ipc::record::Arrival;
+use crate::ipc::{Domain, Errno, SocketId};
+
+/// How far the program's end and ours have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// The program's end has no peer.
+    Unplugged,
+    /// The plug record is expected. An accepted connection stays here until the program takes
+    /// it from the queue.
+    Greeting,
+    /// Filler keeps the program's end from being writable until the handshake is over.
+    Connecting,
+    /// Octets flow.
+    Open,
+    /// The end of a listener: connections flow.
+    Listening,
+    /// Our end is closed.
+    Broken,
+}
+
+/// From the program.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// The program writes no more: read on to the end, and keep no sentinel.
+    pub(super) read_closed: bool,
+    /// Both directions of the kernel socket are over: closed, or shut down on both sides.
+    pub(super) hung_up: bool,
+    /// The first octet in the kernel's queue is the sentinel, which TCP already has.
+    pub(super) held: bool,
+    /// This end may keep a sentinel.
+    pub(super) keeps_sentinel: bool,
+    /// End of file was read.
+    pub(super) ended: bool,
+    /// An urgent octet was announced.
+    pub(super) urgent: bool,
+}
+
+/// To the program.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    /// The kernel's queue is full.
+    pub(super) blocked: bool,
+    /// We are woken when the program reads.
+    pub(super) watched: bool,
+    /// Octets handed over since the queue was last seen empty: no more than these are unread.
+    pub(super) handed: usize,
+    /// So many octets on, an urgent one comes.
+    pub(super) urgent_after: Option<usize>,
+    /// The peer's FIN is to be passed on after the octets.
+    pub(super) peer_closed: bool,
+    /// It was.
+    pub(super) ended: bool,
+    /// The connection has died: the program is to see it after the octets.
+    pub(super) failed: Option<Errno>,
+}
+
+/// A connection on its way to a listening program.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) arrival: Arrival,
+    pub(super) program_end: OwnedFd,
+}
+
+/// Who waits on the control channel for the outcome of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Waiter {
+    pub(super) client: u32,
+    pub(super) generation: u32,
+    pub(super) tag: u32,
+}
+
+/// One socket of a program.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) id: SocketId,
+    pub(super) domain: Domain,
+    pub(super) key: SocketKey,
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    pub(super) end: Option<OwnedFd>,
+    pub(super) input: Input,
+    pub(super) output: Output,
+    /// The handshake of a connect() is over.
+    pub(super) connected: bool,
+    /// The program announced shutdown(SHUT_WR): end of file alone does not mean close().
+    pub(super) told_shutdown: bool,
+    /// connect() that waits for its outcome.
+    pub(super) connector: Option<Waiter>,
+    /// Connections that found the kernel's queue of this listener full.
+    pub(super) waiting: VecDeque<Waiting>,
+    /// Listener that this connection waits on, until it is accepted.
+    pub(super) unaccepted: bool,
+}
+
+impl Endpoint {
+    pub(super) fn new(id: SocketId, domain: Domain, key: SocketKey) -> Endpoint {
+        Endpoint {
+            id,
+            domain,
+            key,
+            generation: 0,
+            phase: Phase::Unplugged,
+            end: None,
+            input: Input::default(),
+            output: Output::default(),
+            connected: false,
+            told_shutdown: false,
+            connector: None,
+            waiting: VecDeque::new(),
+            unaccepted: false,
+        }
+    }
+
+    /// The kernel does not tell when the program closes it.
+    pub(super) fn needs_sweep(&self) -> bool {
+        matches!(self.phase, Phase::Unplugged | Phase::Broken)
+    }
+}
+
+/// All endpoints, found by index, by identity and by the host's key.
+#[derive(Default)]
+pub(super) struct Endpoints {
+    slab: Slab<Endpoint>,
+    by_id: HashMap<SocketId, u32>,
+    by_key: HashMap<SocketKey, u32>,
+    generation: u32,
+}
+
+impl Endpoints {
+    pub(super) fn insert(&mut self, mut endpoint: Endpoint) -> u32 {
+        self.generation = poller::next_generation(self.generation);
+        endpoint.generation = self.generation;
+        let (id, key) = (endpoint.id, endpoint.key);
+        // The host bounds its sockets far below 2^32.
+        let index = self.slab.insert(endpoint) as u32;
+        self.by_id.insert(id, index);
+        self.by_key.insert(key, index);
+        index
+    }
+
+    pub(super) fn remove(&mut self, index: u32) -> Option<Endpoint> {
+        let endpoint = self.slab.try_remove(index as usize)?;
+        self.by_id.remove(&endpoint.id);
+        self.by_key.remove(&endpoint.key);
+        Some(endpoint)
+    }
+
+    /// Gives the endpoint another identity.
+    pub(super) fn rename(&mut self, index: u32, id: SocketId) {
+        if let Some(endpoint) = self.slab.get_mut(index as usize) {
+            self.by_id.remove(&endpoint.id);
+            endpoint.id = id;
+            self.by_id.insert(id, index);
+        }
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Endpoint> {
+        self.slab.get(index as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Endpoint> {
+        self.slab.get_mut(index as usize)
+    }
+
+    pub(super) fn by_id(&self, id: SocketId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn by_key(&self, key: SocketKey) -> Option<u32> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// The endpoint an event is for, unless it is another by now.
+    pub(super) fn of_token(&self, index: u32, generation: u32) -> Option<u32> {
+        self.get(index).filter(|endpoint| endpoint.generation == generation).map(|_| index)
+    }
+
+    pub(super) fn token(&self, index: u32) -> Token {
+        Token::Endpoint(index, self.get(index).map_or(0, |endpoint| endpoint.generation))
+    }
+
+    /// Indexes of the endpoints that `wanted` picks.
+    pub(super) fn select(&self, wanted: impl Fn(&Endpoint) -> bool) -> Vec<u32> {
+        self.slab.iter().filter(|(_, e)| wanted(e)).map(|(index, _)| index as u32).collect()
+    }
+}

@@ -1,0 +1,330 @@
+//! The flow of octets between a program's kernel socket and its TCB, and how ends and errors
+//! travel with them.
+
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::net::RecvFlags;
+
+use super::endpoint::{Endpoint, Phase};
+use super::kernel::{self, Moved};
+use super::poller::{Interest, Readiness};
+use super::{NEVER_ACCEPTED, Stack};
+use crate::host::Host;
+use crate::ipc::message::How;
+use crate::ipc::names::{Name, Object};
+use crate::tcp::{Release, ResetReason};
+use crate::time::Instant;
+
+/// Octets taken from one program in one go, so that others get their turn.
+const MAX_TAKE: usize = 1 << 20;
+
+/// What taking octets from a program came to.
+enum Taken {
+    /// Some, and there may be more.
+    Some,
+    /// One, and it is urgent.
+    Urgent,
+    /// None now.
+    Nothing,
+    /// The program writes no more.
+    End,
+    /// The program closed its end with octets unread in it.
+    ClosedUnread,
+}
+
+impl Stack {
+    /// Notes what the kernel says of an endpoint.
+    pub(super) fn note_readiness(&mut self, index: u32, readiness: Readiness) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        endpoint.input.readable |= readiness.readable;
+        endpoint.input.read_closed |= readiness.read_closed;
+        endpoint.input.hung_up |= readiness.hung_up;
+        endpoint.input.urgent |= readiness.urgent;
+        if readiness.writable {
+            endpoint.output.blocked = false;
+        }
+    }
+
+    /// Does everything that an endpoint's state allows: the one place where its phases advance.
+    pub(super) fn settle(&mut self, now: Instant, index: u32) {
+        if self.phase(index) == Some(Phase::Greeting) && self.is_readable(index) {
+            self.greet(now, index);
+        }
+        let Some(endpoint) = self.endpoints.get(index) else { return };
+        match endpoint.phase {
+            Phase::Unplugged | Phase::Broken => {}
+            Phase::Greeting => {
+                self.pump_out(now, index);
+                self.close_if_hung_up(now, index, NEVER_ACCEPTED);
+            }
+            Phase::Connecting if endpoint.input.hung_up => {
+                self.program_closed(now, index, Release::Graceful);
+            }
+            Phase::Connecting if endpoint.output.failed.is_some() => self.break_end(index),
+            Phase::Connecting if endpoint.connected => {
+                self.remove_filler(index);
+                self.settle_open(now, index);
+            }
+            Phase::Connecting => {}
+            Phase::Open => self.settle_open(now, index),
+            Phase::Listening => {
+                self.hand_over_waiting(index);
+                self.close_if_hung_up(now, index, Release::Graceful);
+            }
+        }
+    }
+
+    fn settle_open(&mut self, now: Instant, index: u32) {
+        self.pump_in(now, index);
+        self.pump_out(now, index);
+    }
+
+    fn phase(&self, index: u32) -> Option<Phase> {
+        self.endpoints.get(index).map(|endpoint| endpoint.phase)
+    }
+
+    fn is_readable(&self, index: u32) -> bool {
+        self.endpoints.get(index).is_some_and(|endpoint| endpoint.input.readable)
+    }
+
+    fn close_if_hung_up(&mut self, now: Instant, index: u32, how: Release) {
+        if self.endpoints.get(index).is_some_and(|endpoint| endpoint.input.hung_up) {
+            self.program_closed(now, index, how);
+        }
+    }
+
+    /// Octets of the program into the send buffer, as far as there is room; then its end.
+    fn pump_in(&mut self, now: Instant, index: u32) {
+        let mut left = MAX_TAKE;
+        loop {
+            let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+            if endpoint.phase != Phase::Open || !endpoint.input.readable || left == 0 {
+                return;
+            }
+            let space = self.host.send_space(endpoint.key).min(left);
+            let key = endpoint.key;
+            let (taken, octets) = take(&mut self.host, endpoint, space);
+            if octets > 0 {
+                left = left.saturating_sub(octets);
+                self.host.send_commit(now, key, octets);
+            }
+            match taken {
+                Taken::Some => {}
+                Taken::Urgent => self.host.mark_urgent(now, key),
+                Taken::Nothing => return,
+                Taken::End => return self.program_ended(now, index),
+                Taken::ClosedUnread => {
+                    return self.program_closed(
+                        now,
+                        index,
+                        Release::Abort(ResetReason::UnreadData),
+                    );
+                }
+            }
+        }
+    }
+
+    /// The program writes no more: it has closed the socket, or shut down its writing.
+    fn program_ended(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        endpoint.input.readable = false;
+        let name = Name::new(&self.session, Object::App(endpoint.domain, endpoint.id));
+        let shut_down_only =
+            !endpoint.input.hung_up || endpoint.told_shutdown && kernel::is_alive(&name);
+        let key = endpoint.key;
+        if !shut_down_only {
+            let how = if self.host.received(key).0.is_empty() {
+                Release::Graceful
+            } else {
+                Release::Abort(ResetReason::UnreadData)
+            };
+            self.program_closed(now, index, how);
+        } else if !endpoint.input.ended {
+            endpoint.input.ended = true;
+            let _ = self.host.shutdown(now, key, How::Write);
+        }
+    }
+
+    /// Received octets to the program; then the peer's end, or the error.
+    pub(super) fn pump_out(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let Some(end) = &endpoint.end else { return };
+        let key = endpoint.key;
+        while !endpoint.output.blocked {
+            let octets = self.host.received(key);
+            if octets.0.is_empty() {
+                break;
+            }
+            match hand_over(end.as_fd(), octets, endpoint.output.urgent_after) {
+                Moved::Octets(len) => {
+                    let output = &mut endpoint.output;
+                    output.handed = output.handed.saturating_add(len);
+                    output.urgent_after = output.urgent_after.and_then(|at| at.checked_sub(len));
+                    self.host.consume(now, key, len);
+                }
+                Moved::WouldBlock => endpoint.output.blocked = true,
+                // The program is closing: the event that says so is on its way.
+                Moved::Gone(_) => return,
+            }
+        }
+        let unread = kernel::unread_by_peer(end.as_fd());
+        if unread == 0 {
+            endpoint.output.handed = 0;
+        }
+        self.host.set_unread(now, key, unread.min(endpoint.output.handed));
+        self.watch_reading(index);
+        self.pass_end(index);
+    }
+
+    /// Asks to be woken when the program reads, exactly while that matters.
+    fn watch_reading(&mut self, index: u32) {
+        let token = self.endpoints.token(index);
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let Some(end) = &endpoint.end else { return };
+        let wanted = endpoint.output.blocked || self.host.wants_read_progress(endpoint.key);
+        if wanted != endpoint.output.watched {
+            let interest = if wanted { Interest::ReadWrite } else { Interest::Read };
+            if self.poller.modify(end.as_fd(), token, interest).is_ok() {
+                endpoint.output.watched = wanted;
+            }
+        }
+    }
+
+    /// Passes the peer's FIN or the connection's death on, once the octets before it are handed
+    /// over.
+    fn pass_end(&mut self, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        if !self.host.received(endpoint.key).0.is_empty() {
+            return;
+        }
+        if endpoint.output.failed.is_some() && endpoint.phase == Phase::Open {
+            return self.break_end(index);
+        }
+        if endpoint.output.peer_closed && !endpoint.output.ended {
+            endpoint.output.ended = true;
+            if let Some(end) = &endpoint.end {
+                kernel::end_stream(end.as_fd());
+            }
+        }
+    }
+
+    /// An urgent octet has come, `offset` octets after what was handed over.
+    pub(super) fn note_urgent(&mut self, index: u32, offset: usize) {
+        if let Some(endpoint) = self.endpoints.get_mut(index) {
+            endpoint.output.urgent_after = Some(offset);
+        }
+    }
+}
+
+/// Writes octets to the program, up to the urgent one; that one alone, and as urgent.
+fn hand_over(end: BorrowedFd<'_>, octets: (&[u8], &[u8]), urgent_after: Option<usize>) -> Moved {
+    match urgent_after {
+        None => kernel::write_from(end, octets),
+        Some(0) => kernel::write_urgent(end, octets.0[0]),
+        Some(before) if before <= octets.0.len() => {
+            kernel::write_from(end, (&octets.0[..before], &[]))
+        }
+        Some(before) => {
+            let second = (before - octets.0.len()).min(octets.1.len());
+            kernel::write_from(end, (octets.0, &octets.1[..second]))
+        }
+    }
+}
+
+/// Reads at most `space` octets of the program into the send buffer of its TCB, and keeps the
+/// sentinel (see [`super::endpoint`]).
+fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize) {
+    let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
+    let input = &mut endpoint.input;
+    let held = usize::from(input.held);
+    let fresh = kernel::pending(end.as_fd()).saturating_sub(held);
+    if fresh == 0 {
+        if input.read_closed {
+            return (read_end(endpoint), 0);
+        }
+        input.readable = false;
+        return (Taken::Nothing, 0);
+    }
+    let at_urgent = input.urgent && held == 0 && kernel::at_mark(end.as_fd());
+    let room = if at_urgent { 1 } else { fresh };
+    let (first, second) = host.send_reserve(endpoint.key, room.min(space));
+    let wanted = room.min(first.len() + second.len());
+    if wanted == 0 {
+        return (Taken::Nothing, 0);
+    }
+    let keeps = input.keeps_sentinel && !input.read_closed && !input.urgent && wanted == fresh;
+    let in_first = first.len().min(wanted);
+    let mut ring = [&mut first[..in_first], &mut second[..wanted - in_first]];
+    let octets = read_after_sentinel(end.as_fd(), &mut ring, held == 1, keeps);
+    match octets {
+        Some(octets) => {
+            input.held = keeps && octets == wanted;
+            // The kernel stops reading before an urgent octet, and for nothing else.
+            input.urgent = !at_urgent && (input.urgent || octets < wanted);
+            (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
+        }
+        None => {
+            input.readable = false;
+            (Taken::Nothing, 0)
+        }
+    }
+}
+
+/// Fills `ring` with what follows the sentinel (if there is one), and leaves the last octet in
+/// the kernel's queue if it is to be the next one. Returns how many octets of `ring` are filled:
+/// fewer than its size where the kernel stops before an urgent octet.
+fn read_after_sentinel(
+    end: BorrowedFd<'_>,
+    ring: &mut [&mut [u8]; 2],
+    skips: bool,
+    keeps: bool,
+) -> Option<usize> {
+    let mut skipped = [0u8; 1];
+    let [first, second] = ring;
+    let all = first.len() + second.len();
+    let kept = usize::from(keeps);
+    let (short_first, short_second) = if second.is_empty() {
+        (first.len() - kept, 0)
+    } else {
+        (first.len(), second.len() - kept)
+    };
+    let mut buffers = [
+        IoSliceMut::new(&mut skipped[..usize::from(skips)]),
+        IoSliceMut::new(&mut first[..short_first]),
+        IoSliceMut::new(&mut second[..short_second]),
+    ];
+    let wanted = all - kept + usize::from(skips);
+    if wanted > 0 {
+        match kernel::read_into(end, &mut buffers) {
+            Moved::Octets(read) if read == wanted => {}
+            Moved::Octets(read) => return Some(read.saturating_sub(usize::from(skips))),
+            Moved::WouldBlock | Moved::Gone(_) => return None,
+        }
+    }
+    if keeps {
+        let last = second.last_mut().or(first.last_mut())?;
+        let peeked = kernel::receive(end, std::slice::from_mut(last), RecvFlags::PEEK);
+        if peeked != Moved::Octets(1) {
+            return Some(all - 1);
+        }
+    }
+    Some(all)
+}
+
+/// Reads the end: the sentinel first, then end of file or ECONNRESET.
+fn read_end(endpoint: &mut Endpoint) -> Taken {
+    let Some(end) = &endpoint.end else { return Taken::Nothing };
+    let mut octet = [0u8; 1];
+    if endpoint.input.held {
+        endpoint.input.held = false;
+        kernel::receive(end.as_fd(), &mut octet, RecvFlags::empty());
+    }
+    match kernel::receive(end.as_fd(), &mut octet, RecvFlags::empty()) {
+        Moved::Octets(0) => Taken::End,
+        Moved::Gone(_) => Taken::ClosedUnread,
+        // Octets after all: the readiness that told of the end came with them. One is lost to
+        // nobody, because a stream that has ended gets no more octets.
+        Moved::Octets(_) | Moved::WouldBlock => Taken::Nothing,
+    }
+}

@@ -1,0 +1,193 @@
+//! Where the stack meets the kernel: unix sockets, ancillary data, ioctls, each as one safe call.
+//!
+//! Nothing here knows what a connection is.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrAny,
+    SocketAddrUnix, SocketFlags, SocketType,
+};
+
+use crate::ipc::names::{self, Name, Object, Session};
+
+/// Connections that may wait for the stack's own accept(): more than a busy second brings.
+const STACK_BACKLOG: i32 = 4096;
+
+/// Abstract address of `name`. Our names always fit, so this does not fail.
+fn address(name: &Name) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new_abstract_name(name.as_bytes())?)
+}
+
+/// A listening socket under an abstract name. Error `AddrInUse`: somebody has the name.
+pub(super) fn listen(name: &Name, kind: SocketType) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
+    rustix::net::bind(&fd, &address(name)?)?;
+    rustix::net::listen(&fd, STACK_BACKLOG)?;
+    Ok(fd)
+}
+
+/// Takes one connection, with the identity its name tells; `None` when there is none.
+pub(super) fn accept(
+    listener: BorrowedFd<'_>,
+) -> io::Result<Option<(OwnedFd, Option<(Session, Object)>)>> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    match rustix::net::acceptfrom_with(listener, flags) {
+        Ok((fd, peer)) => Ok(Some((fd, peer.and_then(identity)))),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn identity(address: SocketAddrAny) -> Option<(Session, Object)> {
+    let address = SocketAddrUnix::try_from(address).ok()?;
+    names::parse(address.abstract_name()?)
+}
+
+/// A connected pair: (the stack's end, the program's end), named so.
+pub(super) fn named_pair(stack_end: &Name, program_end: &Name) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    rustix::net::bind(&ours, &address(stack_end)?)?;
+    rustix::net::bind(&theirs, &address(program_end)?)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    Ok((ours, theirs))
+}
+
+/// Whether some process still holds the socket of this name. The kernel frees an abstract name
+/// with the last descriptor, so trying to take it is the question.
+pub(super) fn is_alive(name: &Name) -> bool {
+    let probe = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    );
+    let (Ok(probe), Ok(address)) = (probe, address(name)) else {
+        return true;
+    };
+    rustix::net::bind(&probe, &address).is_err()
+}
+
+/// User of the other end, as it was at connect().
+pub(super) fn peer_uid(fd: BorrowedFd<'_>) -> Option<u32> {
+    rustix::net::sockopt::socket_peercred(fd).ok().map(|cred| cred.uid.as_raw())
+}
+
+/// Octets that wait to be read from `fd`.
+pub(super) fn pending(fd: BorrowedFd<'_>) -> usize {
+    rustix::io::ioctl_fionread(fd).map_or(0, |n| usize::try_from(n).unwrap_or(0))
+}
+
+/// Memory of what was written to `fd` and not yet read by the other end; 0 exactly when all is
+/// read (the kernel counts whole buffers, not octets).
+pub(super) fn unread_by_peer(fd: BorrowedFd<'_>) -> usize {
+    let mut value: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ writes one int to the pointer given, which outlives the call.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut value) };
+    if done == 0 { usize::try_from(value).unwrap_or(0) } else { 0 }
+}
+
+/// Sends `record` with a descriptor on a stream. `Ok(false)`: no room now.
+pub(super) fn send_descriptor(
+    to: BorrowedFd<'_>,
+    record: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<bool> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = [descriptor];
+    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let octets = [io::IoSlice::new(record)];
+    match rustix::net::sendmsg(to, &octets, &mut ancillary, flags) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::AGAIN) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Outcome of reading or writing without waiting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// So many octets; 0 on reading is end of file.
+    Octets(usize),
+    /// Nothing now.
+    WouldBlock,
+    /// The other end is gone; [`io::ErrorKind::ConnectionReset`] on reading says that it left
+    /// octets of ours unread.
+    Gone(rustix::io::Errno),
+}
+
+fn moved(result: rustix::io::Result<usize>) -> Moved {
+    match result {
+        Ok(n) => Moved::Octets(n),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Moved::WouldBlock,
+        Err(e) => Moved::Gone(e),
+    }
+}
+
+/// Reads into several buffers.
+pub(super) fn read_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>]) -> Moved {
+    moved(rustix::io::readv(fd, buffers))
+}
+
+/// Reads or peeks into one buffer.
+pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -> Moved {
+    moved(rustix::net::recv(fd, buffer, flags | RecvFlags::DONTWAIT).map(|(_, n)| n))
+}
+
+/// Makes an urgent octet part of the stream that we read; [`at_mark`] tells which one it is.
+pub(super) fn read_urgent_inline(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);
+}
+
+/// Whether the next octet to read is the urgent one.
+pub(super) fn at_mark(fd: BorrowedFd<'_>) -> bool {
+    let mut value: libc::c_int = 0;
+    // SAFETY: SIOCATMARK writes one int to the pointer given, which outlives the call.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCATMARK, &raw mut value) };
+    done == 0 && value != 0
+}
+
+/// `SIOCATMARK` of asm-generic/sockios.h.
+const SIOCATMARK: libc::Ioctl = 0x8905;
+
+/// Writes one urgent octet.
+pub(super) fn write_urgent(fd: BorrowedFd<'_>, octet: u8) -> Moved {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL | SendFlags::OOB;
+    moved(rustix::net::send(fd, &[octet], flags))
+}
+
+/// Writes two buffers as one.
+pub(super) fn write_from(fd: BorrowedFd<'_>, buffers: (&[u8], &[u8])) -> Moved {
+    let octets = [io::IoSlice::new(buffers.0), io::IoSlice::new(buffers.1)];
+    let count = if buffers.1.is_empty() { 1 } else { 2 };
+    let mut none = SendAncillaryBuffer::default();
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    moved(rustix::net::sendmsg(fd, &octets[..count], &mut none, flags))
+}
+
+/// Sends one packet.
+pub(super) fn send(fd: BorrowedFd<'_>, packet: &[u8]) -> Moved {
+    moved(rustix::net::send(fd, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+}
+
+/// Ends the stream towards the program: it reads what is queued, then 0.
+pub(super) fn end_stream(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::shutdown(fd.as_fd(), rustix::net::Shutdown::Write);
+}
+
+/// Opens the descriptor limit as far as the system allows.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

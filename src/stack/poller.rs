@@ -1,0 +1,197 @@
+//! Readiness: one epoll instance, everything edge-triggered, tokens that cannot be stale.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use crate::time::Duration;
+
+/// Events fetched by one system call.
+const EVENTS_PER_CALL: usize = 1024;
+
+/// Who an event is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Token {
+    /// The control listener.
+    Control,
+    /// The listener for sockets that connect.
+    Connections,
+    /// The listener for sockets that listen.
+    Listeners,
+    /// A UDP socket of the wire.
+    Wire,
+    /// A client of the control channel, by index and generation.
+    Client(u32, u32),
+    /// An endpoint, by index and generation.
+    Endpoint(u32, u32),
+}
+
+/// Generations are told apart modulo this: an event of an owner 2^24 reuses ago never waits in
+/// the kernel, because closing a descriptor takes its events away.
+const GENERATIONS: u32 = 1 << 24;
+
+impl Token {
+    fn encode(self) -> u64 {
+        let pack = |kind: u64, index: u32, generation: u32| {
+            kind << 56 | u64::from(generation % GENERATIONS) << 32 | u64::from(index)
+        };
+        match self {
+            Token::Control => 0,
+            Token::Connections => 1,
+            Token::Listeners => 2,
+            Token::Wire => 3,
+            Token::Client(index, generation) => pack(1, index, generation),
+            Token::Endpoint(index, generation) => pack(2, index, generation),
+        }
+    }
+
+    fn decode(word: u64) -> Token {
+        let index = (word & 0xffff_ffff) as u32;
+        let generation = (word >> 32 & 0x00ff_ffff) as u32;
+        match (word >> 56, word) {
+            (1, _) => Token::Client(index, generation),
+            (2, _) => Token::Endpoint(index, generation),
+            (_, 0) => Token::Control,
+            (_, 1) => Token::Connections,
+            (_, 2) => Token::Listeners,
+            _ => Token::Wire,
+        }
+    }
+}
+
+/// The generation after `generation`.
+pub(super) fn next_generation(generation: u32) -> u32 {
+    (generation + 1) % GENERATIONS
+}
+
+/// What to be woken for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Interest {
+    /// Octets, half-close, close.
+    Read,
+    /// These, and the other end's reading.
+    ReadWrite,
+}
+
+/// What woke us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Readiness {
+    /// Octets (or an end) to read.
+    pub(super) readable: bool,
+    /// Room to write, or the other end has read.
+    pub(super) writable: bool,
+    /// The other end writes no more.
+    pub(super) read_closed: bool,
+    /// Both directions are over.
+    pub(super) hung_up: bool,
+    /// An urgent octet.
+    pub(super) urgent: bool,
+}
+
+/// The epoll instance.
+pub(super) struct Poller {
+    epoll: OwnedFd,
+    buffer: Vec<Event>,
+}
+
+impl Poller {
+    pub(super) fn new() -> io::Result<Poller> {
+        Ok(Poller {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            buffer: Vec::with_capacity(EVENTS_PER_CALL),
+        })
+    }
+
+    /// Watches `fd` for ever, or until it is closed.
+    pub(super) fn add(
+        &self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        for_what: Interest,
+    ) -> io::Result<()> {
+        epoll::add(&self.epoll, fd, EventData::new_u64(token.encode()), flags(for_what))?;
+        Ok(())
+    }
+
+    /// Changes what `fd` is watched for; what is ready now is reported again.
+    pub(super) fn modify(
+        &self,
+        fd: BorrowedFd<'_>,
+        token: Token,
+        for_what: Interest,
+    ) -> io::Result<()> {
+        epoll::modify(&self.epoll, fd, EventData::new_u64(token.encode()), flags(for_what))?;
+        Ok(())
+    }
+
+    /// Waits at most `timeout` (`None`: as long as it takes), then fetches everything that is
+    /// ready into `events`, oldest first.
+    pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        events: &mut Vec<(Token, Readiness)>,
+    ) -> io::Result<()> {
+        events.clear();
+        let mut timeout = timeout.map(|t| {
+            let whole = rustix::fs::Timespec::try_from(t);
+            whole.unwrap_or(rustix::fs::Timespec { tv_sec: 3600, tv_nsec: 0 })
+        });
+        loop {
+            self.buffer.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut self.buffer), timeout.as_ref()) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+            events.extend(
+                self.buffer.iter().map(|e| (Token::decode(e.data.u64()), readiness(e.flags))),
+            );
+            if self.buffer.len() < EVENTS_PER_CALL {
+                return Ok(());
+            }
+            timeout = Some(rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
+    }
+}
+
+fn flags(for_what: Interest) -> EventFlags {
+    let read = EventFlags::IN | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
+    match for_what {
+        Interest::Read => read,
+        Interest::ReadWrite => read | EventFlags::OUT,
+    }
+}
+
+fn readiness(flags: EventFlags) -> Readiness {
+    Readiness {
+        readable: flags
+            .intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR),
+        writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
+        read_closed: flags.intersects(EventFlags::RDHUP | EventFlags::HUP),
+        hung_up: flags.contains(EventFlags::HUP),
+        urgent: flags.contains(EventFlags::PRI),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_read_back() {
+        for token in [
+            Token::Control,
+            Token::Connections,
+            Token::Listeners,
+            Token::Wire,
+            Token::Client(0, 0),
+            Token::Client(u32::MAX, GENERATIONS - 1),
+            Token::Endpoint(0, 0),
+            Token::Endpoint(7, 9),
+        ] {
+            assert_eq!(Token::decode(token.encode()), token);
+        }
+    }
+}

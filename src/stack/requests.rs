@@ -1,0 +1,186 @@
+//! What programs ask: each request translated to a call of the host.
+
+use std::os::fd::AsFd;
+
+use super::endpoint::{Endpoint, Input, Output, Phase, Waiter};
+use super::{Stack, kernel};
+use crate::host::SocketKey;
+use crate::ipc::message::{Header, How, MAX_OPTION, Reply, Request, Wait};
+use crate::ipc::{Errno, SocketId};
+use crate::time::Instant;
+
+/// The reply to a request, or that it comes later.
+type Outcome = Result<Option<Reply<'static>>, Errno>;
+
+const DONE: Outcome = Ok(Some(Reply::Done));
+
+impl Stack {
+    /// Answers `request`, now or later.
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        waiter: Waiter,
+        uid: u32,
+        header: Header,
+        request: Request<'_>,
+    ) {
+        if request == Request::WaitClosed {
+            return self.wait_closed(waiter, header.id);
+        }
+        let index = match self.endpoint_for(now, header, uid) {
+            Ok(index) => index,
+            Err(errno) => return self.clients.reply(waiter, &Reply::Error(errno)),
+        };
+        let Some(key) = self.endpoints.get(index).map(|endpoint| endpoint.key) else { return };
+        if let Request::GetOption(level, name, room) = request {
+            return self.get_option(now, waiter, key, (level, name, room));
+        }
+        let outcome = match request {
+            Request::Bind(_) | Request::Listen(_) | Request::Connect(..) => {
+                self.may_conflict(now, waiter, index, key, request)
+            }
+            Request::Disconnect => self.host.disconnect(now, key).map(|()| Some(Reply::Done)),
+            Request::Renew(id) => self.renew(index, id),
+            Request::Shutdown(how) => self.shutdown(now, index, key, how),
+            Request::Names => {
+                self.host.names(key).map(|(local, peer)| Some(Reply::Names(Some(local), peer)))
+            }
+            Request::SetOption(level, name, value) => {
+                self.host.set_option(now, key, level, name, value).map(|()| Some(Reply::Done))
+            }
+            Request::TakeError => {
+                let errno = self.host.take_error(key).map_or(0, |errno| errno.0);
+                Ok(Some(Reply::Number(errno.into())))
+            }
+            Request::OutQueue => {
+                self.host.out_queue(key).map(|(all, _)| Some(Reply::Number(octets(all))))
+            }
+            Request::UnsentQueue => {
+                self.host.out_queue(key).map(|(_, unsent)| Some(Reply::Number(octets(unsent))))
+            }
+            Request::Hello { .. }
+            | Request::GetOption(..)
+            | Request::WaitClosed
+            | Request::Command(_) => Err(Errno::EINVAL),
+        };
+        match outcome {
+            Ok(Some(reply)) => self.clients.reply(waiter, &reply),
+            Ok(None) => {}
+            Err(errno) => self.clients.reply(waiter, &Reply::Error(errno)),
+        }
+    }
+
+    /// The endpoint that a request means; made when it is first mentioned.
+    fn endpoint_for(&mut self, now: Instant, header: Header, uid: u32) -> Result<u32, Errno> {
+        if let Some(index) = self.endpoints.by_id(header.id) {
+            return Ok(index);
+        }
+        let key = self.host.socket(now, header.domain, uid)?;
+        self.sweep_soon();
+        Ok(self.endpoints.insert(Endpoint::new(header.id, header.domain, key)))
+    }
+
+    /// A call that another socket may stand in the way of. That one may be closed already
+    /// without our knowing: then it is let go, and the call made again.
+    fn may_conflict(
+        &mut self,
+        now: Instant,
+        waiter: Waiter,
+        index: u32,
+        key: SocketKey,
+        request: Request<'_>,
+    ) -> Outcome {
+        let call = |stack: &mut Stack| match request {
+            Request::Bind(address) => stack.host.bind(now, key, address),
+            Request::Listen(backlog) => stack.host.listen(now, key, backlog),
+            Request::Connect(address, _) => stack.host.connect(now, key, address),
+            _ => Err(Errno::EINVAL),
+        };
+        let mut result = call(self);
+        if let Err(Errno::EADDRINUSE | Errno::EADDRNOTAVAIL | Errno::ENOBUFS) = result {
+            self.sweep(now);
+            result = call(self);
+        }
+        match (result, request) {
+            (Err(errno), _) => Err(errno),
+            (Ok(()), Request::Connect(_, Wait::No)) => Err(Errno::EINPROGRESS),
+            (Ok(()), Request::Connect(_, Wait::Outcome)) => {
+                if let Some(endpoint) = self.endpoints.get_mut(index) {
+                    endpoint.connector = Some(waiter);
+                }
+                Ok(None)
+            }
+            (Ok(()), _) => DONE,
+        }
+    }
+
+    /// shutdown(): the end of writing comes through the kernel socket, after the octets; here it
+    /// is only checked and announced. The end of reading is ours to tell the program.
+    fn shutdown(&mut self, now: Instant, index: u32, key: SocketKey, how: How) -> Outcome {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return Err(Errno::EBADF) };
+        match (endpoint.phase, how) {
+            (Phase::Open, How::Write) => {
+                endpoint.told_shutdown = true;
+                return DONE;
+            }
+            (Phase::Open, How::Read | How::Both) => {
+                endpoint.told_shutdown |= how == How::Both;
+                self.host.shutdown(now, key, How::Read)?;
+            }
+            _ => self.host.shutdown(now, key, how)?,
+        }
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return DONE };
+        if let (Some(end), How::Read | How::Both) = (&endpoint.end, how) {
+            endpoint.output.ended = true;
+            kernel::end_stream(end.as_fd());
+        }
+        DONE
+    }
+
+    /// The program's dead kernel socket was replaced: the host's socket goes on with the new one.
+    fn renew(&mut self, index: u32, id: SocketId) -> Outcome {
+        if id == SocketId(0) || self.endpoints.by_id(id).is_some() {
+            return Err(Errno::EINVAL);
+        }
+        self.endpoints.rename(index, id);
+        self.sweep_soon();
+        if let Some(endpoint) = self.endpoints.get_mut(index) {
+            endpoint.end = None;
+            endpoint.phase = Phase::Unplugged;
+            endpoint.input = Input::default();
+            endpoint.output = Output::default();
+            endpoint.connected = false;
+            endpoint.told_shutdown = false;
+            endpoint.waiting.clear();
+        }
+        DONE
+    }
+
+    fn get_option(
+        &mut self,
+        now: Instant,
+        waiter: Waiter,
+        key: SocketKey,
+        (level, name, room): (i32, i32, u32),
+    ) {
+        let mut value = [0; MAX_OPTION];
+        let room = MAX_OPTION.min(room as usize);
+        match self.host.get_option(now, key, level, name, &mut value[..room]) {
+            Ok(len) => self.clients.reply(waiter, &Reply::Value(&value[..len.min(room)])),
+            Err(errno) => self.clients.reply(waiter, &Reply::Error(errno)),
+        }
+    }
+
+    /// close() with SO_LINGER: answered when the last acknowledgment is there, or the time over.
+    fn wait_closed(&mut self, waiter: Waiter, id: SocketId) {
+        match self.lingering.get_mut(&id) {
+            Some(lingering) if lingering.waiter.is_none() => lingering.waiter = Some(waiter),
+            // Other descriptors hold it still, or there is nothing left to wait for.
+            _ => self.clients.reply(waiter, &Reply::Done),
+        }
+    }
+}
+
+fn octets(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

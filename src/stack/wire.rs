@@ -1,0 +1,153 @@
+//! The wire: one UDP socket per address family, a complete TCP segment in each datagram.
+//!
+//! Bound to the loopback interface (`SO_BINDTODEVICE`, which needs no privilege), so datagrams
+//! for every local address arrive and nothing does from outside.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// Port of the encapsulation, where it is free.
+pub(super) const DEFAULT_UDP_PORT: u16 = 9293;
+/// Largest UDP payload.
+const MAX_DATAGRAM: usize = 65_535;
+/// Datagrams fetched by one system call.
+const BATCH: usize = 16;
+/// What we ask of the kernel as receive buffer; without privilege `net.core.rmem_max` rules.
+const WANTED_RECEIVE_BUFFER: usize = 8 << 20;
+/// What the kernel charges for one of our largest datagrams, generously.
+const CHARGE_PER_DATAGRAM: usize = 2 * MAX_DATAGRAM;
+
+/// Both UDP sockets, and the buffers they share.
+pub(super) struct Wire {
+    v4: Channel,
+    v6: Option<Channel>,
+    port: u16,
+    buffers: Vec<Vec<u8>>,
+    burst: usize,
+}
+
+struct Channel {
+    socket: UdpSocket,
+    state: UdpSocketState,
+}
+
+impl Wire {
+    /// Opens port [`DEFAULT_UDP_PORT`], or another where that is taken.
+    pub(super) fn open() -> io::Result<Wire> {
+        let v4 = match Channel::open(Ipv4Addr::UNSPECIFIED.into(), DEFAULT_UDP_PORT) {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
+                Channel::open(Ipv4Addr::UNSPECIFIED.into(), 0)?
+            }
+            other => other?,
+        };
+        let port = v4.socket.local_addr()?.port();
+        let v6 = Channel::open(Ipv6Addr::UNSPECIFIED.into(), port)
+            .inspect_err(|e| tracing::warn!("no IPv6 on this machine: {e}"))
+            .ok();
+        let room = SockRef::from(&v4.socket).recv_buffer_size()?;
+        let burst = (room / CHARGE_PER_DATAGRAM).max(1);
+        let buffers = (0..BATCH).map(|_| vec![0; MAX_DATAGRAM]).collect();
+        Ok(Wire { v4, v6, port, buffers, burst })
+    }
+
+    /// Port of the encapsulation.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Datagrams that may be on the way to ourselves before we must look at what arrived; more
+    /// could overflow our own receive buffer.
+    pub(super) fn burst(&self) -> usize {
+        self.burst
+    }
+
+    /// Descriptors to watch.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(&self.v4).chain(&self.v6).map(|channel| channel.socket.as_fd())
+    }
+
+    /// Sends one segment. A datagram that the kernel refuses is a lost one: TCP copes.
+    pub(super) fn send(&self, from: IpAddr, to: IpAddr, segment: &[u8]) {
+        let channel = match (to, &self.v6) {
+            (IpAddr::V4(_), _) => &self.v4,
+            (IpAddr::V6(_), Some(v6)) => v6,
+            (IpAddr::V6(_), None) => return,
+        };
+        let transmit = Transmit {
+            destination: SocketAddr::new(to, self.port),
+            ecn: None,
+            contents: segment,
+            segment_size: None,
+            src_ip: Some(from),
+        };
+        if let Err(error) = channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit) {
+            tracing::debug!(%error, %to, octets = segment.len(), "datagram not sent");
+        }
+    }
+
+    /// Fetches one batch of what has arrived and hands it over as (from, to, payload). Returns
+    /// how many there were.
+    pub(super) fn receive(&mut self, mut each: impl FnMut(IpAddr, IpAddr, &[u8])) -> usize {
+        let Wire { v4, v6, buffers, .. } = self;
+        let mut count = v4.receive(buffers, &mut each);
+        if let Some(v6) = v6 {
+            count += v6.receive(buffers, &mut each);
+        }
+        count
+    }
+}
+
+impl Channel {
+    fn open(address: IpAddr, port: u16) -> io::Result<Channel> {
+        let address = SocketAddr::new(address, port);
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind_device(Some(b"lo"))?;
+        let fd = socket.as_fd();
+        if rustix::net::sockopt::set_socket_recv_buffer_size_force(fd, WANTED_RECEIVE_BUFFER)
+            .is_err()
+        {
+            socket.set_recv_buffer_size(WANTED_RECEIVE_BUFFER)?;
+        }
+        if rustix::net::sockopt::set_socket_send_buffer_size_force(fd, WANTED_RECEIVE_BUFFER)
+            .is_err()
+        {
+            socket.set_send_buffer_size(WANTED_RECEIVE_BUFFER)?;
+        }
+        socket.bind(&address.into())?;
+        let socket = UdpSocket::from(socket);
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        Ok(Channel { socket, state })
+    }
+
+    fn receive(
+        &self,
+        buffers: &mut [Vec<u8>],
+        each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
+    ) -> usize {
+        let mut meta = [RecvMeta::default(); BATCH];
+        let count = {
+            let mut slices: [IoSliceMut<'_>; BATCH] = {
+                let mut buffers = buffers.iter_mut();
+                std::array::from_fn(|_| IoSliceMut::new(buffers.next().map_or(&mut [], |b| b)))
+            };
+            self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta).unwrap_or(0)
+        };
+        let mut datagrams = 0;
+        for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
+            let Some(to) = meta.dst_ip else { continue };
+            // With UDP_GRO the kernel may put several datagrams of `stride` octets in one buffer.
+            for payload in buffer[..meta.len].chunks(meta.stride.max(1)) {
+                each(meta.addr.ip(), to, payload);
+                datagrams += 1;
+            }
+        }
+        datagrams
+    }
+}
