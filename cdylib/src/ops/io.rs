@@ -81,14 +81,18 @@ pub(crate) fn after_read(fd: c_int, result: Result<usize, Errno>) -> Result<usiz
     }
 }
 
-/// The stack's end says no more octets: a FIN, or the stack's own death, which must not look
-/// like one.
+/// The stack's end says no more octets: a FIN. Or, where both directions are over, a reset that
+/// the kernel socket could not show, or the stack's own death; neither must look like a FIN.
 fn end_of_file(socket: &Socket) -> Result<usize, Errno> {
     let events = sys::poll(socket.fd, 0, 0).unwrap_or(0);
-    if events & libc::POLLHUP != 0 && !control::stack_lives(socket) {
-        return Err(Errno::ECONNRESET);
+    if events & libc::POLLHUP == 0 {
+        return Ok(0);
     }
-    Ok(0)
+    match reason(socket) {
+        None => Ok(0),
+        Some(Errno::ENETDOWN) => Err(Errno::ECONNRESET),
+        Some(errno) => Err(errno),
+    }
 }
 
 /// The error the stack holds for `socket`; ENETDOWN where it is gone, `None` where it has none.

@@ -1,0 +1,69 @@
+/* What every client example needs: a connection to a port of this machine. */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(EXIT_FAILURE);
+}
+
+/* The port number in `text`, or exit with a usage line. */
+static int parse_port(const char *text, const char *usage)
+{
+    char *end = NULL;
+    long port = text ? strtol(text, &end, 10) : -1;
+    if (port < 1 || port > 65535 || end == text || *end) {
+        fprintf(stderr, "usage: %s\n", usage);
+        exit(2);
+    }
+    return port;
+}
+
+static int connect_to(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0)
+        die("socket");
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("connect");
+    return fd;
+}
+
+/* write() may take a part only: goes on until all is taken. 0, or -1 with errno. */
+static int write_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(fd, data, length);
+        if (n < 0)
+            return -1;
+        data += n;
+        length -= n;
+    }
+    return 0;
+}
+
+/* Reads until read() returns 0, which is the peer's FIN; how many octets came before it. */
+static size_t read_to_end(int fd)
+{
+    char buffer[65536];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0)
+        total += n;
+    if (n < 0)
+        die("read");
+    return total;
+}
+
+#endif
