@@ -207,14 +207,16 @@ impl Program {
     /// # Panics
     /// When it does not say so in time.
     pub(crate) fn listening_port(&self) -> u16 {
-        let mut port = None;
-        wait_for("the server to say where it listens", || {
+        let end = Instant::now() + DEADLINE;
+        loop {
             let output = self.output();
             let line = output.lines().find_map(|l| l.strip_prefix("listening on "));
-            port = line.and_then(|p| p.trim().parse().ok());
-            port.is_some()
-        });
-        port.expect("wait_for() returns when there is one")
+            if let Some(port) = line.and_then(|p| p.trim().parse().ok()) {
+                return port;
+            }
+            assert!(Instant::now() < end, "the server does not say where it listens: {output}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
@@ -264,7 +266,10 @@ pub(crate) fn compile(source: &str, flags: &[&str]) -> PathBuf {
     let name = source.file_stem().expect("a source file has a name");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = directory.join(name);
-    let fresh = directory.join(format!("{}-{}", name.to_string_lossy(), std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let id = std::process::id();
+    let fresh = directory.join(format!("{}-{id}-{count}", name.to_string_lossy()));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
         .args(flags)
