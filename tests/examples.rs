@@ -67,7 +67,6 @@ fn leaking_servers_echo_but_never_end_a_connection() {
             let at_once = net.run("client", &["-c", &port, "hello"]);
             assert_eq!(at_once, exits_0("hello\nreceived 6 octets\n"), "{name}");
             let mut waiting = net.start("client", &[&port, "hello"]);
-            wait_for("the answer", || waiting.output() == "hello\n" || waiting.output().is_empty());
             assert_eq!(waiting.wait(Duration::from_millis(500)), None, "{name} has sent a FIN");
         }
     }

@@ -6,12 +6,14 @@
 // Every test binary uses its own part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -266,10 +268,12 @@ pub(crate) fn compile(source: &str, flags: &[&str]) -> PathBuf {
     let name = source.file_stem().expect("a source file has a name");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = directory.join(name);
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let id = std::process::id();
-    let fresh = directory.join(format!("{}-{id}-{count}", name.to_string_lossy()));
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut compiled = COMPILED.lock().expect("the compiler's complaints end the run");
+    if !compiled.insert(program.clone()) {
+        return program;
+    }
+    let fresh = directory.join(format!("{}-{}", name.to_string_lossy(), std::process::id()));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])
         .args(flags)

@@ -1,0 +1,40 @@
+//! Sixth: check the URG bit (RFC 9293 3.10.7.4, 3.8.5, RFC 6093).
+//!
+//! Linux: the urgent pointer points past the one urgent octet (tcp_stdurg 0), and the octet that
+//! counts is the last one pointed at.
+
+use crate::tcp::event::Event;
+use crate::tcp::tcb::Tcb;
+
+use super::Arrived;
+
+impl Tcb {
+    pub(super) fn check_urg(&mut self, arrived: &Arrived<'_>) {
+        let header = arrived.header;
+        if !header.flags.urg() || header.urgent == 0 || !self.state.receives_text() {
+            return;
+        }
+        // from the segment's own sequence number, whatever was trimmed of it
+        let first_text = header.seq.add(u32::from(header.flags.syn()));
+        let up = first_text.add(u32::from(header.urgent));
+        // an octet that was received already cannot become urgent any more
+        let later = self.rcv.up.is_none_or(|known| up.after(known));
+        if up.after(self.rcv.nxt) && later {
+            self.rcv.up = Some(up);
+            self.rcv.up_told = false;
+        }
+    }
+
+    /// RCV.NXT moved: tell when the urgent octet is among what can be read.
+    pub(super) fn tell_urgent(&mut self) {
+        let Some(up) = self.rcv.up.filter(|up| !self.rcv.up_told && !up.after(self.rcv.nxt)) else {
+            return;
+        };
+        self.rcv.up_told = true;
+        let back = self.rcv.nxt.diff(up) as usize + 1;
+        let Some(offset) = self.rcv.ring.len().checked_sub(back) else { return };
+        if let Some(octet) = self.rcv.ring.octet(offset) {
+            self.events.push(Event::Urgent { offset, octet });
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! NewReno's window (RFC 5681 3.1, 3.2; RFC 6928 for the initial window; RFC 3465 byte counting).
+
+use crate::time::Instant;
+
+use super::{Congestion, Growth};
+
+/// Largest window: more cannot be offered by any peer.
+const MAX_WINDOW: u32 = 1 << 30;
+/// Segments that a slow-start acknowledgment may count for at most (RFC 3465 L, as Linux leaves
+/// it to the number of segments acknowledged: no limit but the octets).
+const MIN_SEGMENTS: u32 = 2;
+
+/// RFC 5681.
+#[derive(Debug)]
+pub(in crate::tcp) struct NewReno {
+    window: u32,
+    threshold: u32,
+    mss: u32,
+    /// octets acknowledged since the window last grew in congestion avoidance
+    counted: u32,
+    lost_before: bool,
+}
+
+impl NewReno {
+    pub(in crate::tcp) fn new(mss: u32, initial_segments: u32) -> NewReno {
+        NewReno {
+            window: mss.saturating_mul(initial_segments.max(1)),
+            threshold: u32::MAX,
+            mss,
+            counted: 0,
+            lost_before: false,
+        }
+    }
+
+    /// RFC 5681 equation 4.
+    fn halved(&self, flight: u32) -> u32 {
+        (flight / 2).max(MIN_SEGMENTS * self.mss)
+    }
+}
+
+impl Congestion for NewReno {
+    fn name(&self) -> &'static str {
+        "reno"
+    }
+
+    fn window(&self) -> u32 {
+        self.window
+    }
+
+    fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
+        if !self.lost_before {
+            self.window = self.window.max(mss.saturating_mul(initial_segments.max(1)));
+        }
+        self.mss = mss.max(1);
+    }
+
+    fn on_ack(&mut self, growth: Growth) {
+        if !growth.limited {
+            return;
+        }
+        if self.window < self.threshold {
+            self.window = self.window.saturating_add(growth.acked).min(MAX_WINDOW);
+            return;
+        }
+        self.counted = self.counted.saturating_add(growth.acked);
+        if self.counted >= self.window {
+            self.counted -= self.window;
+            self.window = self.window.saturating_add(self.mss).min(MAX_WINDOW);
+        }
+    }
+
+    fn on_loss(&mut self, _now: Instant, flight: u32) {
+        self.lost_before = true;
+        self.threshold = self.halved(flight);
+        self.window = self.threshold;
+        self.counted = 0;
+    }
+
+    fn on_recovered(&mut self, _now: Instant) {
+        self.window = self.threshold.max(MIN_SEGMENTS * self.mss);
+    }
+
+    fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
+        if first {
+            self.threshold = self.halved(flight);
+        }
+        self.lost_before = true;
+        self.window = self.mss;
+        self.counted = 0;
+    }
+
+    fn on_idle(&mut self, initial_segments: u32) {
+        self.window = self.window.min(self.mss.saturating_mul(initial_segments.max(1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack(acked: u32) -> Growth {
+        Growth { acked, limited: true }
+    }
+
+    #[test]
+    fn slow_start_doubles_and_congestion_avoidance_adds_a_segment_a_window() {
+        let mut reno = NewReno::new(1000, 10);
+        reno.on_ack(ack(10_000));
+        assert_eq!(reno.window(), 20_000);
+        reno.on_loss(Instant::ZERO, 20_000);
+        assert_eq!((reno.window(), reno.threshold()), (10_000, 10_000));
+        for _ in 0..10 {
+            reno.on_ack(ack(1000));
+        }
+        assert_eq!(reno.window(), 11_000);
+    }
+
+    #[test]
+    fn a_timeout_leaves_one_segment_and_a_second_one_leaves_the_threshold() {
+        let mut reno = NewReno::new(1000, 10);
+        reno.on_timeout(Instant::ZERO, 10_000, true);
+        assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
+        reno.on_timeout(Instant::ZERO, 1000, false);
+        assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
+    }
+
+    #[test]
+    fn a_flight_that_does_not_fill_the_window_does_not_grow_it() {
+        let mut reno = NewReno::new(1000, 10);
+        reno.on_ack(Growth { limited: false, ..ack(5000) });
+        assert_eq!(reno.window(), 10_000);
+    }
+}

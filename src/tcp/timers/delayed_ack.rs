@@ -1,0 +1,89 @@
+//! Delayed acknowledgments (RFC 9293 3.8.6.3, MUST-58, MUST-59; RFC 5681 4.2; Linux's quick-ack).
+//!
+//! At once: the first segments of a connection (Linux: up to 16, until the program answers and so
+//! shows that the conversation is interactive), every second full-sized segment, whatever is out
+//! of order, and always with TCP_QUICKACK. Otherwise after 40 ms.
+
+use crate::tcp::limits::{DEFAULT_MSS, MAX_QUICK_ACKS};
+use crate::tcp::tcb::Tcb;
+use crate::time::Instant;
+use crate::wire::SeqNum;
+
+use super::Timer;
+
+/// What is owed to the peer.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::tcp) struct AckPolicy {
+    /// An acknowledgment is to be sent now.
+    pub(in crate::tcp) now: bool,
+    /// Octets of text received since the last one was sent.
+    pub(in crate::tcp) unacked: u32,
+    /// Acknowledgments still to be sent without delay; `None` before the first text.
+    quick: Option<u32>,
+    /// The program answers what it receives: acknowledgments travel with the answers.
+    interactive: bool,
+    /// Largest segment seen: "full-sized" as far as this end can tell (Linux: rcv_mss).
+    pub(in crate::tcp) full_size: u32,
+    /// When text last arrived.
+    text_at: Instant,
+    /// Duplicate text to tell by D-SACK (RFC 2883).
+    pub(in crate::tcp) dsack: Option<(SeqNum, SeqNum)>,
+}
+
+impl AckPolicy {
+    pub(in crate::tcp) fn new(now: Instant) -> AckPolicy {
+        AckPolicy {
+            now: false,
+            unacked: 0,
+            quick: None,
+            interactive: false,
+            full_size: u32::from(DEFAULT_MSS),
+            text_at: now,
+            dsack: None,
+        }
+    }
+}
+
+impl Tcb {
+    /// In-order text arrived: acknowledge now or soon.
+    pub(in crate::tcp) fn acknowledge_text(&mut self, now: Instant, len: u32) {
+        let idle = now.since(self.ack.text_at) > self.rtt.base(self.config.rto_min);
+        self.ack.text_at = now;
+        self.ack.full_size = self.ack.full_size.max(len);
+        self.ack.unacked = self.ack.unacked.saturating_add(len);
+        if self.ack.quick.is_none() || idle {
+            let window = self.rcv.window() / (2 * self.ack.full_size);
+            self.ack.quick = Some(window.clamp(2, MAX_QUICK_ACKS));
+        }
+        let quick = self.ack.quick.is_some_and(|left| left > 0) && !self.ack.interactive;
+        if quick || self.config.quickack || self.ack.unacked > self.ack.full_size {
+            self.ack.now = true;
+        } else if !self.ack.now && !self.timers.is_set(Timer::DelayedAck) {
+            self.timers.set(Timer::DelayedAck, now + self.config.delayed_ack);
+        }
+    }
+
+    /// The program sent text: soon after it received some, the conversation is interactive.
+    pub(in crate::tcp) fn note_answer(&mut self, now: Instant) {
+        if self.ack.quick.is_some() && now.since(self.ack.text_at) < self.config.delayed_ack {
+            self.ack.interactive = true;
+        }
+    }
+
+    /// A segment with an acknowledgment left.
+    pub(in crate::tcp) fn acknowledgment_sent(&mut self) {
+        self.ack.now = false;
+        self.ack.unacked = 0;
+        self.ack.dsack = None;
+        if let Some(left) = &mut self.ack.quick {
+            *left = left.saturating_sub(1);
+        }
+        self.timers.stop(Timer::DelayedAck);
+    }
+
+    /// Nothing came along to carry it. The conversation was not that interactive.
+    pub(super) fn delayed_ack_timeout(&mut self) {
+        self.ack.now = true;
+        self.ack.interactive = false;
+    }
+}

@@ -1,0 +1,94 @@
+//! The retransmission timer (RFC 6298 5) and when it gives up (RFC 9293 3.8.3; Linux's limits).
+
+use crate::ipc::Errno;
+use crate::tcp::event::{Cause, ResetReason};
+use crate::tcp::rtt::model_timeout;
+use crate::tcp::state::State;
+use crate::tcp::tcb::{Grip, Origin, Tcb};
+use crate::time::{Duration, Instant};
+
+use super::Timer;
+
+/// Retransmissions of an orphan while its path may still be alive (Linux: tcp_orphan_retries 0).
+const ORPHAN_RETRIES_ALIVE: u8 = 8;
+
+impl Tcb {
+    /// RTO with back-off, but never past the user timeout.
+    fn retransmission_delay(&self, now: Instant) -> Duration {
+        let rto = self.rtt.timeout(self.config.rto_min, self.config.rto_max);
+        match (self.config.user_timeout, self.retransmits.since) {
+            (Some(limit), Some(since)) => {
+                let left = limit.saturating_sub(now.since(since));
+                rto.min(left.max(Duration::from_millis(1)))
+            }
+            _ => rto,
+        }
+    }
+
+    /// (Re)starts the timer, or stops it when nothing is in flight (RFC 6298 5.1 to 5.3).
+    pub(in crate::tcp) fn restart_retransmit_timer(&mut self, now: Instant) {
+        if self.flight.is_empty() {
+            self.timers.stop(Timer::Retransmit);
+        } else {
+            self.timers.set(Timer::Retransmit, now + self.retransmission_delay(now));
+        }
+    }
+
+    /// RFC 9293 3.10.8, RETRANSMISSION TIMEOUT.
+    pub(super) fn retransmission_timeout(&mut self, now: Instant) {
+        if self.flight.is_empty() {
+            return;
+        }
+        if self.gave_up(now) {
+            self.fail(now, Errno::ETIMEDOUT, ResetReason::Timeout, Cause::Timer(Timer::Retransmit));
+            return;
+        }
+        let first = self.retransmits.count == 0;
+        self.retransmits.count += 1;
+        self.retransmits.since.get_or_insert(now);
+        self.begin_loss_recovery(now, first);
+        let linear = self.state == State::SynSent
+            && self.retransmits.count <= u32::from(self.config.syn_linear_timeouts);
+        if !linear {
+            self.rtt.back_off();
+        }
+        self.restart_retransmit_timer(now);
+    }
+
+    /// No further retransmission: the limit of this state is reached.
+    fn gave_up(&self, now: Instant) -> bool {
+        let count = self.retransmits.count;
+        let config = &self.config;
+        let trying_for = self.retransmits.since.map(|since| now.since(since));
+        if let (Some(limit), Some(trying_for)) = (config.user_timeout, trying_for) {
+            return trying_for >= limit;
+        }
+        match (self.state, self.origin) {
+            (State::SynSent, _) => {
+                count >= u32::from(config.syn_retries) + u32::from(config.syn_linear_timeouts)
+            }
+            (State::SynReceived, Origin::Active) => count >= u32::from(config.syn_retries),
+            (State::SynReceived, Origin::Passive) => count >= u32::from(config.synack_retries),
+            _ => {
+                let boundary = match self.grip {
+                    Grip::Held => u32::from(config.retries2),
+                    Grip::Orphan => self.orphan_limit(self.rtt.backoff()),
+                };
+                let limit = model_timeout(boundary, config.rto_min, config.rto_max);
+                trying_for.is_some_and(|trying_for| trying_for >= limit)
+                    || (boundary == 0 && count > 0)
+            }
+        }
+    }
+
+    /// Linux `tcp_orphan_retries`: a path is alive while its RTO has not reached the maximum.
+    pub(in crate::tcp) fn orphan_limit(&self, backoff: u32) -> u32 {
+        let rto = self.rtt.base(self.config.rto_min);
+        let alive =
+            crate::tcp::rtt::doubled(rto, backoff, self.config.rto_max) < self.config.rto_max;
+        match self.config.orphan_retries {
+            0 if alive => u32::from(ORPHAN_RETRIES_ALIVE),
+            retries => u32::from(retries),
+        }
+    }
+}
