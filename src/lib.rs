@@ -8,6 +8,7 @@
 
 pub use tcplab_ipc as ipc;
 
+pub mod client;
 pub mod host;
 pub mod inspect;
 pub mod manual;

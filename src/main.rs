@@ -1,2 +1,7 @@
-//! The `tcplab` command.
-fn main() {}
+//! The `tcplab` command: see [`cli`].
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}
