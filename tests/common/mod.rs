@@ -6,12 +6,14 @@
 // Every test binary uses its own part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -264,6 +266,11 @@ pub(crate) fn compile(source: &str, flags: &[&str]) -> PathBuf {
     let name = source.file_stem().expect("a source file has a name");
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let program = directory.join(name);
+    static COMPILED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut compiled = COMPILED.lock().expect("the compiler's complaints end the run");
+    if !compiled.insert(program.clone()) {
+        return program;
+    }
     let fresh = directory.join(format!("{}-{}", name.to_string_lossy(), std::process::id()));
     let output = Command::new("cc")
         .args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"])

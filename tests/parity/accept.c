@@ -264,11 +264,11 @@ CASE(closing_the_listener_resets_who_was_not_accepted)
 
 static void shut_listener(struct helper *h)
 {
-    T(shutdown(h->argument, SHUT_RD));
+    MUST(shutdown(h->argument, SHUT_RD));
 }
 static void shut_listener_both(struct helper *h)
 {
-    T(shutdown(h->argument, SHUT_RDWR));
+    MUST(shutdown(h->argument, SHUT_RDWR));
 }
 
 CASE(shutdown_wakes_a_blocked_accept)
@@ -338,7 +338,7 @@ CASE(shutdown_then_listen_again_on_any_port)
 
 static void close_listener(struct helper *h)
 {
-    T(close(h->argument));
+    MUST(close(h->argument));
 }
 
 CASE(close_does_not_wake_a_blocked_accept_of_the_same_process)

@@ -15,9 +15,7 @@ CASE(zero_throws_unsent_data_away)
 {
     struct pair p = tcp_pair();
     static char block[1 << 16];
-    nonblocking(p.c);
-    while (write(p.c, block, sizeof block) > 0 || (settled_bits(p.c) & POLLOUT))
-        ;
+    fill_up(p.c);
     linger(p.c, 1, 0);
     T(close(p.c));
     AWAIT(p.s, POLLERR | POLLHUP);
@@ -109,9 +107,7 @@ CASE(seconds_block_until_the_time_is_over)
 {
     struct pair p = tcp_pair();
     static char block[1 << 16];
-    nonblocking(p.c);
-    while (write(p.c, block, sizeof block) > 0 || (settled_bits(p.c) & POLLOUT))
-        ;
+    fill_up(p.c);
     fcntl(p.c, F_SETFL, 0);
     linger(p.c, 1, 1);
     long since = now_ms();
@@ -128,12 +124,7 @@ CASE(off_goes_on_in_the_background)
 {
     struct pair p = tcp_pair();
     static char block[1 << 16];
-    long sent = 0, got = 0, n;
-    nonblocking(p.c);
-    do {
-        while ((n = write(p.c, block, sizeof block)) > 0)
-            sent += n;
-    } while (settled_bits(p.c) & POLLOUT);
+    long sent = fill_up(p.c), got = 0, n;
     long since = now_ms();
     T(close(p.c));
     trace("close() took less than 500 ms: %s", now_ms() - since < 500 ? "yes" : "no");

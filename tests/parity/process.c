@@ -64,7 +64,7 @@ CASE(fork_child_uses_the_connection)
         WRITE(p.s, "from the child");
         _exit(0);
     }
-    T(write(p.c, "abc", 3));
+    MUST(write(p.c, "abc", 3));
     REAP(child);
     AWAIT_OCTETS(p.c, 14);
     READ(p.c, 32);
@@ -364,7 +364,7 @@ CASE(posix_spawn_with_dup2)
     posix_spawn_file_actions_addclose(&actions, p.s);
     T(write(p.c, "hello", 5));
     AWAIT_OCTETS(p.s, 5);
-    T(posix_spawn(&child, "/proc/self/exe", &actions, NULL, argv, environ));
+    MUST(posix_spawn(&child, "/proc/self/exe", &actions, NULL, argv, environ));
     REAP(child);
     AWAIT_OCTETS(p.c, 9);
     READ(p.c, 32);
@@ -580,8 +580,8 @@ CASE(scm_rights_connection)
     }
     T(write(p.c, "hello", 5));
     AWAIT_OCTETS(p.s, 5);
-    T(send_fd(channel[0], p.s));
-    T(close(p.s));
+    MUST(send_fd(channel[0], p.s));
+    MUST(close(p.s));
     REAP(child);
     AWAIT(p.c, POLLRDHUP);
     READ(p.c, 16);
@@ -603,8 +603,8 @@ CASE(scm_rights_listener)
         WRITE(s, "received");
         _exit(0);
     }
-    T(send_fd(channel[0], l));
-    T(close(l));
+    MUST(send_fd(channel[0], l));
+    MUST(close(l));
     int c = connected_to(&server);
     REAP(child);
     AWAIT(c, POLLRDHUP);

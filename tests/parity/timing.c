@@ -115,7 +115,7 @@ CASE(write_eintr_gives_what_was_taken)
 {
     struct pair p = tcp_pair();
     struct helper h;
-    long n, last = 0;
+    long n;
     static char block[1 << 24];
     on_signal(SIGUSR1, 0);
     when_blocked(&h, interrupt, 0);
@@ -123,10 +123,7 @@ CASE(write_eintr_gives_what_was_taken)
     helper_done(&h);
     trace("a part: %s", n > 0 && n < (long)sizeof block ? "yes" : "no");
     NOTE("buffers are full now");
-    nonblocking(p.c);
-    while (settled_bits(p.c) & POLLOUT)
-        while ((last = fill(p.c)) > 0)
-            ;
+    fill_up(p.c);
     fcntl(p.c, F_SETFL, 0);
     when_blocked(&h, interrupt, 0);
     errno = 0;

@@ -404,7 +404,9 @@ UNUSED static void trace_name(const char *call, int result, const struct addr *a
 /* A port that is free on every address now and that no ephemeral choice will take meanwhile. */
 UNUSED static int free_port(void)
 {
-    unsigned seed = getpid() * 2654435761u ^ (unsigned)time(NULL) ^ (unsigned)now_ms() << 8;
+    static unsigned seed; /* kept, so that one process gets no port twice */
+    if (!seed)
+        seed = getpid() * 2654435761u ^ (unsigned)time(NULL) ^ (unsigned)now_ms() << 8;
     for (int i = 0; i < 1000; i++) {
         seed = seed * 1103515245 + 12345;
         int port = 10000 + (seed >> 8) % 20000;
@@ -457,6 +459,21 @@ UNUSED static unsigned settled_bits(int fd)
 }
 /* What poll() says once nothing changes any more. */
 #define SETTLE(fd) trace("settled poll(%s) = %s", #fd, bit_names(settled_bits(fd)))
+
+/* Makes `fd` non-blocking and writes until neither end's buffers take more; how much they took. */
+UNUSED static long fill_up(int fd)
+{
+    static char block[1 << 16];
+    long total = 0, n, round;
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+    do {
+        for (round = 0; (n = write(fd, block, sizeof block)) > 0; round += n)
+            ;
+        total += round;
+        settled_bits(fd);
+    } while (round > 0);
+    return total;
+}
 
 UNUSED static int queued(int fd, unsigned long request)
 {

@@ -5,7 +5,7 @@ use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, sock
 use tcplab_ipc::Errno;
 
 use super::read::MAX_MESSAGES;
-use crate::descriptor::{self, Hint};
+use crate::descriptor::{self, Hint, Socket};
 use crate::errno;
 use crate::ops::io::{self, Signal, Verdict};
 
@@ -80,8 +80,10 @@ cancellable! {
             // SAFETY: the program's arguments.
             return unsafe { send::REAL.get()(fd, octets, len, flags) };
         }
-        if flags & libc::MSG_FASTOPEN != 0 && descriptor::ours(fd).is_some() {
-            return errno::fail(Errno::EOPNOTSUPP);
+        if flags & libc::MSG_FASTOPEN != 0
+            && let Some(socket) = descriptor::ours(fd)
+        {
+            return errno::fail(io::no_fast_open(&socket));
         }
         writing(
             fd,
@@ -111,25 +113,25 @@ cancellable! {
     }
 
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-        if descriptor::ours(fd).is_none() || message.is_null() {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !message.is_null()) else {
             // SAFETY: the program's arguments.
             return unsafe { sendmsg::REAL.get()(fd, message, flags) };
-        }
+        };
         // SAFETY: the program's message.
-        unsafe { send_message(fd, &*message, flags) }
+        unsafe { send_message(&socket, &*message, flags) }
     }
 
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
-        if descriptor::ours(fd).is_none() || messages.is_null() {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !messages.is_null()) else {
             // SAFETY: the program's arguments.
             return unsafe { sendmmsg::REAL.get()(fd, messages, count, flags) };
-        }
+        };
         let mut done = 0;
         while done < count.min(MAX_MESSAGES) {
             // SAFETY: `done` is less than the number of messages.
             let message = unsafe { &mut *messages.add(done as usize) };
             // SAFETY: the program's message.
-            let put = unsafe { send_message(fd, &message.msg_hdr, flags) };
+            let put = unsafe { send_message(&socket, &message.msg_hdr, flags) };
             if put < 0 {
                 return if done > 0 { done as c_int } else { -1 };
             }
@@ -144,10 +146,11 @@ cancellable! {
 ///
 /// # Safety
 /// As `sendmsg`.
-unsafe fn send_message(fd: c_int, message: &msghdr, flags: c_int) -> ssize_t {
+unsafe fn send_message(socket: &Socket, message: &msghdr, flags: c_int) -> ssize_t {
     if flags & libc::MSG_FASTOPEN != 0 {
-        return errno::fail(Errno::EOPNOTSUPP);
+        return errno::fail(io::no_fast_open(socket));
     }
+    let fd = socket.fd;
     let (parts, count) = (message.msg_iov, message.msg_iovlen as usize);
     let flags = flags & !MSG_ZEROCOPY;
     writing(

@@ -78,7 +78,9 @@ fn receive(
         Ok(RECORD_LEN) => Ok((record, fd)),
         // It stopped listening while we waited, or the stack is gone.
         Ok(0) | Err(Errno::ECONNRESET) => {
-            Err(if control::stack_lives(socket) { Errno::EINVAL } else { Errno::ENETDOWN })
+            let replaced = descriptor::identify(socket.fd).is_none_or(|now| now.id != socket.id);
+            let stopped = replaced || control::stack_lives(socket);
+            Err(if stopped { Errno::EINVAL } else { Errno::ENETDOWN })
         }
         // Never a part of a record: the stack sends whole ones.
         Ok(_) => Err(Errno::ECONNABORTED),

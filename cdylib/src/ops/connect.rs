@@ -30,7 +30,21 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
     let dead = sys::poll(socket.fd, 0, 0).is_ok_and(|events| events & libc::POLLHUP != 0);
     // The stack tells whether it stands (EISCONN), is under way (EALREADY), has failed, or may be
     // tried again; the last on a new kernel socket.
-    open(socket, peer, caller, if dead { Plugging::Replacement } else { Plugging::Already })
+    let plugging = if dead { Plugging::Replacement } else { Plugging::Already };
+    let outcome = open(socket, peer, caller, plugging);
+    if dead && outcome.is_err_and(is_failure) {
+        // Told, and thereby unconnected again.
+        let _ = plug::replace(socket);
+    }
+    outcome
+}
+
+/// Whether `connect()` with this errno leaves the socket unconnected.
+fn is_failure(errno: Errno) -> bool {
+    !matches!(
+        errno,
+        Errno::EISCONN | Errno::EALREADY | Errno::EINPROGRESS | Errno::EINTR | Errno::ENETDOWN
+    )
 }
 
 /// What is to be plugged into the stack when the connection is under way.

@@ -135,3 +135,8 @@ pub(crate) fn broken_pipe(signal: Signal) -> Errno {
     }
     Errno::EPIPE
 }
+
+/// The answer to MSG_FASTOPEN: as where `net.ipv4.tcp_fastopen` does not allow it.
+pub(crate) fn no_fast_open(socket: &Socket) -> Errno {
+    if socket.role() == Role::Connection { Errno::EISCONN } else { Errno::EOPNOTSUPP }
+}
