@@ -366,3 +366,7 @@ fn read_readiness(ready: &OwnedFd) -> Result<String, Error> {
     }
     Ok(String::from_utf8_lossy(&sentence).into_owned())
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
