@@ -113,7 +113,7 @@ fn a_stack_that_fails_to_start_is_told_with_its_reason() {
     let told = start_with("#!/bin/sh\neval \"echo 'error: no more ports' >&$5\"\n").unwrap_err();
     assert_eq!(told, "the stack could not be started: no more ports");
     let ended = start_with("#!/bin/sh\nexit 3\n").unwrap_err();
-    assert!(ended.contains("ended before it was ready (exit status: 3)"), "{ended}");
+    assert!(ended.contains("ended before it was ready"), "{ended}");
     assert_eq!(start_with("#!/bin/sh\neval \"echo ok >&$5\"\n"), Ok(()));
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -33,7 +33,7 @@ pub(super) fn close_wait_leak(stage: &mut Stage) -> Result<(), Failure> {
     let findings = findings(&leak);
     stage.check(findings.len() == CLIENTS, "each has a holder that has not called close():")?;
     for finding in findings {
-        stage.say(&finding)?;
+        stage.note(&finding)?;
     }
     drop(server);
     let after = stage.until(LEAK_PORT, |sight| sight.count("CLOSE-WAIT") == 0)?;

@@ -17,7 +17,7 @@ use super::super::{Failure, Outcome, print, sysctl};
 use super::programs::{Language, Program, Workshop};
 
 /// MSL of the demo's session: TIME-WAIT lasts twice as long.
-const MSL_MS: u64 = 500;
+pub(super) const MSL_MS: u64 = 500;
 /// TIME-WAIT of the demo's session.
 pub(super) const TIME_WAIT: Duration = Duration::from_millis(2 * MSL_MS);
 /// How long something that must happen is waited for.
@@ -68,8 +68,10 @@ impl Stage {
         };
         stage.write(&format!(
             "Unmodified programs ({language}) on a TCP of their own: the stack of session \
-             {session}.\nIts MSL is {MSL_MS} ms, so TIME-WAIT lasts {} s instead of Linux's 60.\n",
-            TIME_WAIT.as_secs_f32()
+             {session}.\nIts MSL is {MSL_MS} ms, so TIME-WAIT lasts {} s instead of Linux's 60. \
+             (`--session {}` is left out below.)\n",
+            TIME_WAIT.as_secs_f32(),
+            session.name()
         ))?;
         Ok(stage)
     }
@@ -97,6 +99,11 @@ impl Stage {
     /// Tells something.
     pub(super) fn say(&self, sentence: &str) -> io::Result<()> {
         self.write(&format!("\n  {sentence}\n"))
+    }
+
+    /// Tells something that belongs to the check before.
+    pub(super) fn note(&self, sentence: &str) -> io::Result<()> {
+        self.write(&format!("      {sentence}\n"))
     }
 
     /// Says what is expected, and whether it is so.
@@ -184,7 +191,10 @@ impl Stage {
         };
         let output = actor.output();
         for line in output.lines() {
-            self.write(&format!("    {} {line}\n", self.style.faint("|")))?;
+            self.write(&format!(
+                "    {} {line}\n",
+                self.style.faint(&format!("{} |", actor.name))
+            ))?;
         }
         Ok((status.success(), output))
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::Failure;
 use super::programs::{CLIENT, CLOSES_FIRST, ECHO_SERVER};
-use super::stage::{Stage, TIME_WAIT};
+use super::stage::{MSL_MS, Stage, TIME_WAIT};
 
 const RESTART_PORT: u16 = 8004;
 const EXPIRE_PORT: u16 = 8008;
@@ -111,6 +111,8 @@ pub(super) fn port_exhaustion(stage: &mut Stage) -> Result<(), Failure> {
     stage.say("A range of four ports, and TIME-WAIT that may not be taken over:")?;
     stage.sysctl("net.ipv4.ip_local_port_range='40000 40003'")?;
     stage.sysctl("net.ipv4.tcp_tw_reuse=0")?;
+    // Four clients one after another must fit in one TIME-WAIT, on a busy machine too.
+    stage.sysctl("net.tcplab.tcp_msl_ms=1000")?;
     for _ in 0..PORTS {
         stage.run(CLIENT, &["8010", "hi"])?;
     }
@@ -126,6 +128,7 @@ pub(super) fn port_exhaustion(stage: &mut Stage) -> Result<(), Failure> {
     stage.check(well, "after 2MSL it works again")?;
     stage.sysctl("net.ipv4.ip_local_port_range='32768 60999'")?;
     stage.sysctl("net.ipv4.tcp_tw_reuse=2")?;
+    stage.sysctl(&format!("net.tcplab.tcp_msl_ms={MSL_MS}"))?;
     drop(server);
     Ok(())
 }
