@@ -8,9 +8,8 @@ use crate::wire::Flags;
 
 fn linger(lab: &mut Lab, s: SocketKey, seconds: i32) {
     let value: Vec<u8> = [1, seconds].iter().flat_map(|word| word.to_ne_bytes()).collect();
-    let set = |host: &mut Host, now| {
-        host.set_option(now, s, libc::SOL_SOCKET, libc::SO_LINGER, &value)
-    };
+    let set =
+        |host: &mut Host, now| host.set_option(now, s, libc::SOL_SOCKET, libc::SO_LINGER, &value);
     lab.call(set).unwrap();
 }
 
