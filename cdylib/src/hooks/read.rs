@@ -24,7 +24,7 @@ fn reading(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t) -> ssize_t {
     match io::before_read(fd) {
         Verdict::Go => {}
         Verdict::Foreign => return attempt(),
-        Verdict::Unconnected => return errno::fail(io::unconnected_read(fd)),
+        Verdict::Unconnected => return errno::long(io::unconnected_read(fd)),
     }
     let got = attempt();
     if got > 0 || (got == 0 && len == 0) {

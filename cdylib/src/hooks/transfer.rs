@@ -72,7 +72,7 @@ cancellable! {
         match io::before_read(from) {
             Verdict::Go => {}
             Verdict::Foreign => return attempt(),
-            Verdict::Unconnected => return errno::fail(io::unconnected_read(from)),
+            Verdict::Unconnected => return errno::long(io::unconnected_read(from)),
         }
         let got = attempt();
         if got > 0 || len == 0 {

@@ -132,10 +132,19 @@ pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {
     errno
 }
 
-/// The error of a read from `fd`, which is ours but not connected.
+/// What a read from `fd` gives, which is ours but not connected.
 #[cold]
-pub(crate) fn unconnected_read(fd: c_int) -> Errno {
-    pending(fd).unwrap_or(Errno::ENOTCONN)
+pub(crate) fn unconnected_read(fd: c_int) -> Result<usize, Errno> {
+    match pending(fd) {
+        Some(errno) => Err(errno),
+        // shutdown() of it failed, but shut it.
+        None if is_shut_for_reading(fd) => Ok(0),
+        None => Err(Errno::ENOTCONN),
+    }
+}
+
+fn is_shut_for_reading(fd: c_int) -> bool {
+    sys::poll(fd, libc::POLLRDHUP, 0).is_ok_and(|events| events & libc::POLLRDHUP != 0)
 }
 
 /// The error of a write to `fd`, which is ours but not connected; the signal is raised.

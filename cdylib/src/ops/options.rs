@@ -47,6 +47,7 @@ fn authority(socket: &Socket, level: c_int, name: c_int) -> Authority {
         | SO_PEEK_OFF
         | libc::SO_LINGER
         | libc::SO_OOBINLINE => Authority::Kernel,
+        libc::SO_RCVLOWAT => Authority::Both,
         libc::SO_PEERCRED
         | libc::SO_PASSCRED
         | libc::SO_PEERSEC
