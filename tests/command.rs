@@ -57,6 +57,22 @@ fn run_leaves_low_descriptors_as_they_were() {
 }
 
 #[test]
+fn the_program_finds_the_signal_dispositions_of_its_caller() {
+    let session = Session::new();
+    let name = session.name();
+    let run = format!("{} run --session {name} --", tcplab_path().display());
+    for trap in ["", "trap '' PIPE USR1 HUP;"] {
+        let status = |run: &str| {
+            let script = format!("{trap} {run} grep -E '^Sig(Ign|Blk|Cgt)' /proc/self/status");
+            Command::new("sh").args(["-c", &script]).output().unwrap().stdout
+        };
+        let native = String::from_utf8(status("")).unwrap();
+        assert_eq!(String::from_utf8(status(&run)).unwrap(), native);
+        assert!(!native.is_empty());
+    }
+}
+
+#[test]
 fn signals_reach_the_program() {
     let session = Session::new();
     let script = "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
