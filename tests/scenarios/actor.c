@@ -124,6 +124,18 @@ static void read_text(int fd, size_t count)
         printf(" %.*s", (int)n, in);
 }
 
+/* Reads, whatever it is, until read() does not return octets any more: how many, then what. */
+static void read_to_end(int fd)
+{
+    static char in[65536];
+    size_t total = 0;
+    ssize_t n;
+    while ((n = read(fd, in, sizeof in)) > 0)
+        total += n;
+    printf("%zu ", total);
+    say(n);
+}
+
 /* Waits for one of the events, named as poll(2) names them without POLL. */
 static void await(int fd, const char *events)
 {
@@ -193,6 +205,8 @@ static int call_data(const char *call, struct named *s, const char *a)
 {
     if (strcmp(call, "read") == 0)
         read_text(s->fd, number(a));
+    else if (strcmp(call, "read_to_end") == 0)
+        read_to_end(s->fd);
     else if (strcmp(call, "write") == 0)
         say(write(s->fd, a, strlen(a)));
     else if (strcmp(call, "poll") == 0)

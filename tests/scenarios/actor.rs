@@ -16,6 +16,8 @@ pub(crate) struct Actor {
     process: Child,
     calls: Option<ChildStdin>,
     answers: Receiver<String>,
+    /// What [`Actor::blocks_for`] has found.
+    early: Option<String>,
     /// What it was told and what it answered, for whoever has to find out why a test fails.
     transcript: String,
 }
@@ -38,7 +40,7 @@ impl Actor {
                 }
             }
         });
-        Actor { process, calls, answers, transcript: String::new() }
+        Actor { process, calls, answers, early: None, transcript: String::new() }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -57,7 +59,7 @@ impl Actor {
     /// # Panics
     /// When it does not return in time, or the actor is gone.
     pub(crate) fn answer(&mut self) -> String {
-        match self.answers.recv_timeout(DEADLINE) {
+        match self.early.take().map_or_else(|| self.answers.recv_timeout(DEADLINE), Ok) {
             Ok(answer) => {
                 self.transcript += &format!("    = {answer}\n");
                 answer
@@ -65,6 +67,16 @@ impl Actor {
             Err(RecvTimeoutError::Timeout) => panic!("no return:\n{}", self.transcript),
             Err(RecvTimeoutError::Disconnected) => panic!("actor gone:\n{}", self.transcript),
         }
+    }
+
+    /// The call that was begun must return `expected`.
+    ///
+    /// # Panics
+    /// When it returns something else, with all calls so far.
+    #[track_caller]
+    pub(crate) fn returns(&mut self, expected: &str) {
+        let answer = self.answer();
+        assert_eq!(answer, expected, "all calls:\n{}", self.transcript);
     }
 
     /// Makes a call and returns what it returned.
@@ -91,21 +103,16 @@ impl Actor {
         }
     }
 
-    /// Whether the call that was begun blocks for `time`.
+    /// Whether the call that was begun blocks for `time`; if not, what it returned comes next.
     pub(crate) fn blocks_for(&mut self, time: Duration) -> bool {
         match self.answers.recv_timeout(time) {
             Ok(answer) => {
-                self.transcript += &format!("    = {answer} (too early)\n");
+                self.early = Some(answer);
                 false
             }
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => panic!("actor gone:\n{}", self.transcript),
         }
-    }
-
-    /// How long the call that was begun at `since` took, and what it returned.
-    pub(crate) fn answer_since(&mut self, since: Instant) -> (String, Duration) {
-        (self.answer(), since.elapsed())
     }
 
     /// The address of its socket `name`.
@@ -126,12 +133,6 @@ impl Actor {
         wait_for("the actor to exit", || {
             self.process.try_wait().expect("the child is ours").is_some()
         });
-    }
-
-    /// Kills it and waits until it is gone.
-    pub(crate) fn kill(&mut self) {
-        self.process.kill().expect("the child is ours");
-        self.process.wait().expect("the child is ours");
     }
 }
 
@@ -160,25 +161,35 @@ pub(crate) struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     pub(crate) fn connected(ground: &'a Ground) -> Pair<'a> {
-        let mut server = ground.actor();
-        let server_at = server.listen();
-        Pair::connected_to(ground, server, server_at)
+        let (mut client, mut server) = (ground.actor(), ground.actor());
+        client.call("socket c", "0");
+        server.listen();
+        Pair::connect(ground, client, server)
     }
 
-    /// A new client's connection to the listener `l` of `server`.
-    pub(crate) fn connected_to(
-        ground: &'a Ground,
-        mut server: Actor,
-        server_at: SocketAddr,
-    ) -> Pair<'a> {
-        let mut client = ground.actor();
-        client.call("socket c", "0");
+    /// Receivers that close their window soon when their program does not read.
+    pub(crate) fn with_small_buffers(ground: &'a Ground) -> Pair<'a> {
+        let (mut client, mut server) = (ground.actor(), ground.actor());
+        client.calls(&[("socket c", "0"), ("rcvbuf c 65536", "0")]);
+        server.calls(&[("socket l", "0"), ("rcvbuf l 65536", "0")]);
+        server.calls(&[("bind l 127.0.0.1:0", "0"), ("listen l", "0")]);
+        Pair::connect(ground, client, server)
+    }
+
+    /// Connects `c` of the client with `l` of the server.
+    fn connect(ground: &'a Ground, mut client: Actor, mut server: Actor) -> Pair<'a> {
+        let server_at = server.name("l");
         client.call(&format!("connect c {server_at}"), "0");
         server.call("accept l s", "0");
         let client_at = client.name("c");
         let mut pair = Pair { ground, client, server, client_at, server_at };
         pair.reach("ESTAB", "ESTAB");
         pair
+    }
+
+    /// Where it is.
+    pub(crate) fn ground(&self) -> &'a Ground {
+        self.ground
     }
 
     /// The client's end in `tcplab ss`, if it is there.
@@ -201,8 +212,11 @@ impl<'a> Pair<'a> {
             if (now.0.as_str(), now.1.as_str()) == (client, server) {
                 return;
             }
-            let Pair { client: Actor { transcript: c, .. }, server: Actor { transcript: s, .. }, .. } =
-                self;
+            let Pair {
+                client: Actor { transcript: c, .. },
+                server: Actor { transcript: s, .. },
+                ..
+            } = self;
             assert!(
                 Instant::now() < end,
                 "{now:?} is not ({client}, {server}); client:\n{c}\nserver:\n{s}"

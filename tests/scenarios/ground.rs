@@ -32,7 +32,7 @@ pub(crate) enum Ground {
 }
 
 /// A socket with its holders, as `tcplab ss --json` tells.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub(crate) struct Socket {
     /// What the stack says.
     #[serde(flatten)]
@@ -63,9 +63,20 @@ impl Ground {
         };
         let ground = Ground::Kernel(namespace);
         for (name, value) in sysctls.iter().filter(|(name, _)| !name.starts_with("net.tcplab.")) {
-            ground.run("sysctl", ["-qw", &format!("{name}={value}")]);
+            ground.sysctl(name, value);
         }
         Some(ground)
+    }
+
+    /// Sets a sysctl.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub(crate) fn sysctl(&self, name: &str, value: &str) {
+        match self {
+            Ground::Kernel(_) => drop(self.run("sysctl", ["-qw", &format!("{name}={value}")])),
+            Ground::Shim(session) => session.sysctl(name, value),
+        }
     }
 
     /// Our session, where it is ours.
