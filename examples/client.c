@@ -5,8 +5,10 @@
  *   client PORT TEXT...     sends each TEXT as a line, reads each answer line
  *   client -n COUNT PORT    sends COUNT octets and reads COUNT octets back, checking each
  * Then it closes its direction by shutdown(SHUT_WR), reads until read() returns 0, and says how
- * many octets have come in all. It closes first, so TIME-WAIT is on its side. With -c it does not
- * wait for the server's end but closes at once (a leaking server would let it wait for ever).
+ * many octets have come in all. It closes first, so TIME-WAIT is on its side.
+ *   -c  does not wait for the server's end but closes at once (a leaking server would let it wait
+ *       for ever)
+ *   -e  reads until the server's end before it closes its own direction: the server closes first
  */
 #include "client.h"
 
@@ -59,12 +61,14 @@ static void exchange(int fd, size_t count)
 
 int main(int argc, char **argv)
 {
-    const char *usage = "client [-c] PORT TEXT... | client [-c] -n COUNT PORT";
+    const char *usage = "client [-c|-e] PORT TEXT... | client [-c|-e] -n COUNT PORT";
     size_t count = 0;
-    int close_at_once = 0, option;
-    while ((option = getopt(argc, argv, "+cn:")) != -1)
+    int close_at_once = 0, server_first = 0, option;
+    while ((option = getopt(argc, argv, "+cen:")) != -1)
         if (option == 'c')
             close_at_once = 1;
+        else if (option == 'e')
+            server_first = 1;
         else if (option == 'n')
             count = strtoul(optarg, NULL, 10);
         else
@@ -76,7 +80,9 @@ int main(int argc, char **argv)
             die("write");
         read_line(fd);
     }
-    if (!close_at_once) {
+    if (server_first) {
+        received += read_to_end(fd);
+    } else if (!close_at_once) {
         /* "I have nothing more to say": our FIN. We still listen. */
         if (shutdown(fd, SHUT_WR) < 0)
             die("shutdown");

@@ -3,9 +3,10 @@
  *
  * Build: cc -o closes_first closes_first.c
  *   closes_first [-r] [-1] PORT     -r: SO_REUSEADDR, -1: one connection, then exit
- * Start it, let a client connect, stop it and start it again: without -r bind() fails with
- * EADDRINUSE until the TIME-WAIT is over, although the first process is long dead. With -r it
- * succeeds at once, but on Linux only if the first one had been started with -r as well.
+ * Start it, let a client connect (`client -e PORT GET` lets the server close first), stop it and
+ * start it again: without -r bind() fails with EADDRINUSE until the TIME-WAIT is over, although the
+ * first process is long dead. With -r it succeeds at once, but on Linux only if the first one had
+ * been started with -r as well.
  */
 #include <signal.h>
 

@@ -320,8 +320,11 @@ fn start(session: &Session, program: &Path) -> Result<(), Error> {
             Ok(())
         }
         "" => {
-            let status = child.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
-            Err(Error::Start(format!("it ended before it was ready ({status})")))
+            let _ = child.wait();
+            Err(Error::Start(format!(
+                "it ended before it was ready; `tcplab stack --session {session}` in the \
+                 foreground shows why"
+            )))
         }
         other => Err(Error::Start(other.strip_prefix("error: ").unwrap_or(other).to_owned())),
     }
@@ -366,3 +369,7 @@ fn read_readiness(ready: &OwnedFd) -> Result<String, Error> {
     }
     Ok(String::from_utf8_lossy(&sentence).into_owned())
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -23,6 +23,7 @@ use std::time::Duration;
 use common::{Program, compile, wait_for};
 use ground::{Directory, Ground, finish, same_octets, source};
 use kernel_tcp::{Watch, descendants};
+use nginx::Nginx;
 
 const LOOPBACK: &str = "127.0.0.1";
 
@@ -45,6 +46,56 @@ fn curl_fetches_100_mb_from_python_http_server() {
     assert_eq!(said, "200 100000000");
     assert!(same_octets(&original, &copy), "the copy differs from the original");
     watch.finish();
+}
+
+#[test]
+fn nginx_serves_files_under_wrk() {
+    let Some(ground) = Ground::with_programs(&["nginx", "wrk", "curl"]) else { return };
+    let port = ground.port();
+    let watch = Watch::start(&ground, &port);
+    let nginx = Nginx::start(&ground, &port, 300_000);
+
+    let copy = nginx.directory().file("copy");
+    ground.run("curl", ["-sS", "--fail", "-o", &copy, nginx.url()]);
+    assert!(same_octets(&nginx.directory().file("page"), &copy), "the copy differs");
+
+    let said = ground.run("wrk", ["-t", "2", "-c", "16", "-d", "2s", nginx.url()]);
+    let requests = said.lines().find_map(|l| l.split_once(" requests in")).map(|(n, _)| n.trim());
+    assert!(requests.is_some_and(|n| n.parse::<u64>().is_ok_and(|n| n > 0)), "{said}");
+    assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+    nginx.finish();
+    watch.finish();
+}
+
+#[test]
+fn nginx_reloaded_twice_under_ab_fails_no_request() {
+    let Some(ground) = Ground::with_programs(&["nginx", "ab"]) else { return };
+    let port = ground.port();
+    let watch = Watch::start(&ground, &port);
+    let nginx = Nginx::start(&ground, &port, 1_000);
+
+    // A connection for each request, until the time is over; -r: count errors, do not stop.
+    let load = ["-r", "-c", "16", "-t", "6", "-n", "1000000", nginx.url()];
+    let mut ab = ground.spawn("ab", load);
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_secs(1));
+        nginx.reload();
+    }
+    assert!(ab.wait(Duration::ZERO).is_none(), "ab ended before the reloads: {}", ab.output());
+    let said = finish("ab", &mut ab);
+
+    assert_eq!(count(&said, "Failed requests:"), Some(0), "{said}");
+    assert!(count(&said, "Complete requests:").is_some_and(|n| n > 0), "{said}");
+    for fault in ["Non-2xx responses:", "Write errors:"] {
+        assert_eq!(count(&said, fault), None, "{said}");
+    }
+    nginx.finish();
+    watch.finish();
+}
+
+/// Number in the line of ab's report that begins with `name`.
+fn count(report: &str, name: &str) -> Option<u64> {
+    report.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 #[test]
@@ -164,8 +215,9 @@ fn a_server_forks_for_each_connection() {
 
 /// A server and a client in a language with a runtime of its own; the client checks what comes
 /// back and says how many requests were right.
-fn http_runtime(runtime: &str, program: &str, requests: &str) {
-    let Some(ground) = Ground::with_programs(&[runtime]) else { return };
+fn http_runtime(installed: &[&str], program: &str, requests: &str) {
+    let Some(ground) = Ground::with_programs(installed) else { return };
+    let runtime = installed[0];
     let port = ground.port();
     let watch = Watch::start(&ground, &port);
     let (program, number) = (source(program), port.to_string());
@@ -186,10 +238,11 @@ fn http_runtime(runtime: &str, program: &str, requests: &str) {
 
 #[test]
 fn node_serves_http_to_node() {
-    http_runtime("node", "http.js", "300");
+    http_runtime(&["node"], "http.js", "300");
 }
 
 #[test]
 fn java_serves_http_to_java() {
-    http_runtime("java", "Http.java", "300");
+    // The compiler, because the program is given as its source.
+    http_runtime(&["java", "javac"], "Http.java", "300");
 }

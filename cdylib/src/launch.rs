@@ -57,16 +57,14 @@ pub(crate) fn start(session: &Session) -> Result<(), Errno> {
         return Err(Errno::ENETDOWN);
     }
     reap(child as i32);
-    let outcome = wait_until_ready(ready);
+    let mut reason = Text::new();
+    let outcome = wait_until_ready(ready, &mut reason);
     sys::close(ready);
-    match outcome {
-        Ok(()) => Ok(()),
-        Err(reason) => {
-            let reason = core::str::from_utf8(reason.as_bytes()).unwrap_or("?");
-            complain(format_args!("the stack of session {session} does not start: {reason}"));
-            Err(Errno::ENETDOWN)
-        }
+    if outcome.is_err() {
+        let reason = core::str::from_utf8(reason.as_bytes()).unwrap_or("its report is no text");
+        complain(format_args!("the stack of session {session} does not start: {reason}"));
     }
+    outcome
 }
 
 /// Says once per process, on the stderr the process was started with, why there is no stack.
@@ -110,31 +108,30 @@ fn reap(child: i32) {
     }
 }
 
-/// Waits for `ok`; otherwise gives the reason why not.
-fn wait_until_ready(ready: c_int) -> Result<(), Text<MAX_REPORT>> {
+/// Waits for `ok`; otherwise writes down the reason why not.
+fn wait_until_ready(ready: c_int, reason: &mut Text<MAX_REPORT>) -> Result<(), Errno> {
     let deadline_ms = sys::now_ms() + PATIENCE_MS;
     let mut report = Text::<MAX_REPORT>::new();
     loop {
         let left_ms = deadline_ms.saturating_sub(sys::now_ms());
         if left_ms == 0 {
-            return Err(Text::of(format_args!("it did not report within {PATIENCE_MS} ms")));
+            *reason = Text::of(format_args!("it did not report within {PATIENCE_MS} ms"));
+            return Err(Errno::ENETDOWN);
         }
-        match sys::poll(ready, libc::POLLIN, left_ms) {
-            Err(Errno::EINTR) | Ok(0) => continue,
-            _ => {}
+        if let Err(Errno::EINTR) | Ok(0) = sys::poll(ready, libc::POLLIN, left_ms) {
+            continue;
         }
         let mut piece = [0; 64];
         match sys::read(ready, &mut piece) {
             Err(Errno::EINTR) => continue,
             Ok(len) if len > 0 => report.push(piece.get(..len).unwrap_or_default()),
-            _ if report.as_bytes().is_empty() => {
-                return Err(Text::of(format_args!("it ended without a report")));
-            }
             _ => {
-                let text = report.as_bytes().strip_prefix(b"error: ").unwrap_or(report.as_bytes());
-                let mut reason = Text::new();
+                let text = match report.as_bytes() {
+                    b"" => b"it ended without a report",
+                    text => text.strip_prefix(b"error: ").unwrap_or(text),
+                };
                 reason.push(text.strip_suffix(b"\n").unwrap_or(text));
-                return Err(reason);
+                return Err(Errno::ENETDOWN);
             }
         }
         if report.as_bytes().starts_with(b"ok\n") {

@@ -1,211 +1,217 @@
-//! One simulated machine: port space, sockets, demultiplexing, TIME-WAIT table, sysctls.
-//! Sans-I/O like `tcp`. (skeleton of the contract; owner "host" cuts it into files and documents it.)
+//! One simulated machine: port space, sockets, demultiplexing, listeners, TIME-WAIT, sysctls.
+//! Sans-I/O like `tcp`, which it drives: RFC 9293 3.9.1 (user interface) and 3.10.7 (SEGMENT
+//! ARRIVES up to the TCB) are here, with Linux's socket API as the law for every errno.
+//!
+//! Contract: one call (`handle_*` or a user call), then drain [`Host::poll_transmit`] and
+//! [`Host::poll_event`] until `None`, then ask [`Host::poll_timeout`]; then the next call. Time is
+//! an argument, randomness comes from the seed: the same seed and calls give the same segments.
+//! Segments for the host itself are not short-cut: they leave by `poll_transmit` and come back by
+//! `handle_datagram` like any other.
+//!
+//! | concept | file |
+//! | --- | --- |
+//! | slab of sockets, their roles | `sockets.rs` |
+//! | who holds which port, who may share it | `ports.rs`, `bind.rs` |
+//! | connect(), ephemeral ports, 4-tuples | `connect.rs` |
+//! | listen(), SYN queue, accept queue | `listener.rs` |
+//! | shutdown(), disconnect, close, orphans | `close.rs` |
+//! | exact 4-tuple, TIME-WAIT, best listener | `demux.rs` |
+//! | segments in and out | `arrives.rs`, `transmit.rs` |
+//! | what a TCB tells, end of a connection | `events.rs` |
+//! | octets between program and TCB | `data.rs` |
+//! | TIME-WAIT table | `time_wait.rs` |
+//! | options, sysctls, counters | `options/`, `sysctl.rs`, `counters.rs` |
+//! | `ss` and `status` | `rows.rs` |
+//!
+//! Not here: SYN cookies (the SYN queue grows instead, see `net.ipv4.tcp_syncookies`), Fast Open,
+//! fragmentation, routing beyond "local or not".
+
+mod address;
+mod arrives;
+mod bind;
+mod close;
+mod connect;
+mod counters;
+mod data;
+mod demux;
+mod events;
+pub mod limits;
+mod listener;
+mod options;
+mod ports;
+mod random;
+mod rows;
+mod sockets;
+mod sysctl;
+mod time_wait;
+mod timers;
+mod transmit;
+
+#[cfg(test)]
+mod tests;
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
 
 use crate::inspect;
-use crate::ipc::message::How;
 use crate::ipc::{Domain, Errno};
-use crate::tcp::{Release, ResetReason};
 use crate::time::Instant;
-use core::net::SocketAddr;
 
-/// A socket of this host; stale keys (index reused) are told apart by a generation and every call answers EBADF.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
-pub struct SocketKey {
-    pub index: u32,
-    pub generation: u32,
-}
+pub use address::Reach;
+pub use connect::Connect;
+pub use sockets::SocketKey;
+
+use address::Addresses;
+use counters::Counters;
+use demux::Demux;
+use options::SocketOptions;
+use ports::Ports;
+use random::Random;
+use sockets::{Socket, Sockets};
+use sysctl::Sysctls;
+use time_wait::TimeWaits;
+use timers::Timers;
+use transmit::Reply;
+
+/// MTU of the loopback interface.
+const LOOPBACK_MTU: usize = 65_536;
 
 /// What the host tells its user (the stack process, or a simulation).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HostEvent {
-    /// connect() succeeded
+    /// connect() succeeded.
     Connected(SocketKey),
-    /// connect() failed; SO_ERROR holds it
+    /// connect() failed; SO_ERROR holds the errno, too.
     ConnectFailed(SocketKey, Errno),
-    /// `child` finished its handshake and waits in the accept queue of `listener`
-    Arrived { listener: SocketKey, child: SocketKey },
-    /// octets for the program
+    /// A handshake is finished.
+    Arrived {
+        /// The listener in whose accept queue it waits.
+        listener: SocketKey,
+        /// The new socket.
+        child: SocketKey,
+    },
+    /// Octets for the program.
     Readable(SocketKey),
-    /// room in the send buffer again
+    /// Room in the send buffer again.
     Writable(SocketKey),
-    /// FIN in sequence: after the octets, EOF
+    /// FIN in sequence: after the octets, EOF.
     PeerClosed(SocketKey),
-    /// urgent octet at this offset of what is readable
+    /// An urgent octet at this offset of what is readable.
     Urgent(SocketKey, usize, u8),
-    /// the connection died with this errno (established ones): queued octets first, then the error
+    /// An established connection died: queued octets first, then this error.
     Failed(SocketKey, Errno),
-    /// everything sent incl. FIN is acknowledged, or the connection is gone: linger may end
+    /// Everything sent, FIN included, is acknowledged, or the connection is gone: linger may end.
     Drained(SocketKey),
-    /// host has forgotten the socket (released and finished); the key is stale from now on
+    /// The host has forgotten the socket; the key is stale from now on.
     Gone(SocketKey),
 }
 
-/// A datagram to send.
-pub struct Datagram<'a> {
-    pub from: SocketAddr, /* TCP addresses, ports = TCP ports */
-    pub to: SocketAddr,
-    pub segment: &'a [u8],
-}
-
+/// One simulated machine.
+#[derive(Debug)]
 pub struct Host {
-    _owner_fills: (),
+    sysctls: Sysctls,
+    counters: Counters,
+    addresses: Addresses,
+    mtu: usize,
+    sockets: Sockets,
+    ports: Ports,
+    demux: Demux,
+    time_waits: TimeWaits,
+    timers: Timers,
+    /// Connections that may have something to send, served in turn.
+    ring: VecDeque<SocketKey>,
+    /// Segments that belong to no TCB.
+    replies: VecDeque<Reply>,
+    events: VecDeque<HostEvent>,
+    orphans: usize,
+    random: Random,
+    secret: [u8; 16],
+    /// What moves the first port that connect() tries (Linux: table_perturb).
+    perturbations: Vec<u32>,
 }
 
-#[allow(unused_variables)]
 impl Host {
-    /// `seed`: every random choice (ISN secret, ports) comes from it.
+    /// A machine with loopback only. Every random choice (ISN secret, ports) comes from `seed`.
     pub fn new(seed: u64) -> Host {
-        todo!()
+        let mut random = Random::new(seed);
+        Host {
+            sysctls: Sysctls::new(),
+            counters: Counters::new(),
+            addresses: Addresses::new(),
+            mtu: LOOPBACK_MTU,
+            sockets: Sockets::default(),
+            ports: Ports::default(),
+            demux: Demux::new(&mut random),
+            time_waits: TimeWaits::default(),
+            timers: Timers::default(),
+            ring: VecDeque::new(),
+            replies: VecDeque::new(),
+            events: VecDeque::new(),
+            orphans: 0,
+            secret: random.secret(),
+            perturbations: (0..limits::PORT_PERTURBATIONS).map(|_| random.below(1 << 16)).collect(),
+            random,
+        }
     }
 
-    // ---- user calls; errors are exactly Linux's
-    pub fn socket(&mut self, now: Instant, domain: Domain, uid: u32) -> Result<SocketKey, Errno> {
-        todo!()
+    /// Gives the machine an address beside loopback; `false` where it has
+    /// [`limits::MAX_ADDRESSES`].
+    pub fn add_address(&mut self, ip: IpAddr) -> bool {
+        self.addresses.add(ip)
     }
-    pub fn bind(&mut self, now: Instant, s: SocketKey, address: SocketAddr) -> Result<(), Errno> {
-        todo!()
+
+    /// Says where segments can go beside the machine itself.
+    pub fn set_reach(&mut self, reach: Reach) {
+        self.addresses.reach = reach;
     }
-    pub fn listen(&mut self, now: Instant, s: SocketKey, backlog: i32) -> Result<(), Errno> {
-        todo!()
+
+    /// MTU of the path, of connections made from now on.
+    pub fn set_mtu(&mut self, octets: usize) {
+        self.mtu = octets;
     }
-    /// Ok: SYN is on its way (EINPROGRESS); else the error known at once
-    pub fn connect(
+
+    /// `socket()` by user `uid`. ENOBUFS: there are [`limits::MAX_SOCKETS`].
+    pub fn socket(
         &mut self,
         now: Instant,
-        s: SocketKey,
-        address: SocketAddr,
-    ) -> Result<(), Errno> {
-        todo!()
+        domain: Domain,
+        uid: u32,
+    ) -> Result<SocketKey, Errno> {
+        self.sockets.insert(Socket::new(now, domain, uid, SocketOptions::default()))
     }
-    /// connect(AF_UNSPEC), and what Linux does with a socket whose connect() failed: back to UNCONN, binding kept as Linux keeps it
-    pub fn disconnect(&mut self, now: Instant, s: SocketKey) -> Result<(), Errno> {
-        todo!()
-    }
-    pub fn shutdown(&mut self, now: Instant, s: SocketKey, how: How) -> Result<(), Errno> {
-        todo!()
-    }
-    /// the program took the child off the accept queue
-    pub fn accepted(&mut self, now: Instant, child: SocketKey) {
-        todo!()
-    }
-    /// last descriptor closed. Graceful becomes Abort when SO_LINGER is {1,0}. For a listener: its un-accepted children are reset.
-    pub fn release(&mut self, now: Instant, s: SocketKey, how: Release) {
-        todo!()
-    }
-    pub fn set_option(
-        &mut self,
-        now: Instant,
-        s: SocketKey,
-        level: i32,
-        name: i32,
-        value: &[u8],
-    ) -> Result<(), Errno> {
-        todo!()
-    }
-    /// writes up to out.len() octets (optlen clipping as Linux), returns how many
-    pub fn get_option(
-        &mut self,
-        now: Instant,
-        s: SocketKey,
-        level: i32,
-        name: i32,
-        out: &mut [u8],
-    ) -> Result<usize, Errno> {
-        todo!()
-    }
-    /// (local, peer) as the program sees them: v4-mapped on AF_INET6 sockets
+
+    /// Local and peer name as the program sees them: v4-mapped on AF_INET6 sockets, `0.0.0.0:0`
+    /// before bind().
     pub fn names(&self, s: SocketKey) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
-        todo!()
+        let socket = self.sockets.get(s)?;
+        Ok((socket.local_name(), socket.peer_name()))
     }
-    /// SO_ERROR: pending error, cleared
+
+    /// SO_ERROR: the pending error, cleared.
     pub fn take_error(&mut self, s: SocketKey) -> Option<Errno> {
-        todo!()
-    }
-    /// (SIOCOUTQ, SIOCOUTQNSD)
-    pub fn out_queue(&self, s: SocketKey) -> Result<(usize, usize), Errno> {
-        todo!()
-    }
-    /// lingering: Some(deadline) while SO_LINGER{1,n>0} asks close() to wait and data is unacknowledged
-    pub fn linger(&self, s: SocketKey) -> Option<core::time::Duration> {
-        todo!()
+        self.sockets.find_mut(s)?.error.take()
     }
 
-    // ---- data
-    pub fn send_space(&self, s: SocketKey) -> usize {
-        todo!()
-    }
-    pub fn send_reserve(&mut self, s: SocketKey, max: usize) -> (&mut [u8], &mut [u8]) {
-        todo!()
-    }
-    pub fn send_commit(&mut self, now: Instant, s: SocketKey, len: usize) {
-        todo!()
-    }
-    pub fn mark_urgent(&mut self, now: Instant, s: SocketKey) {
-        todo!()
-    }
-    pub fn received(&self, s: SocketKey) -> (&[u8], &[u8]) {
-        todo!()
-    }
-    pub fn consume(&mut self, now: Instant, s: SocketKey, len: usize) {
-        todo!()
-    }
-    pub fn set_unread(&mut self, now: Instant, s: SocketKey, octets: usize) {
-        todo!()
-    }
-    pub fn wants_read_progress(&self, s: SocketKey) -> bool {
-        todo!()
-    }
-
-    // ---- wire and time
-    /// a datagram's payload; addresses from the UDP layer, TCP ports are inside
-    pub fn handle_datagram(
-        &mut self,
-        now: Instant,
-        from: core::net::IpAddr,
-        to: core::net::IpAddr,
-        payload: &[u8],
-    ) {
-        todo!()
-    }
-    /// Writes the next segment into `out` (cleared first)
-    pub fn poll_transmit(
-        &mut self,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Option<(core::net::IpAddr, core::net::IpAddr)> {
-        todo!()
-    }
+    /// Next event.
     pub fn poll_event(&mut self) -> Option<HostEvent> {
-        todo!()
-    }
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
-    }
-    pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.events.pop_front()
     }
 
-    // ---- inspection
-    pub fn rows(&self, now: Instant) -> Vec<(Option<SocketKey>, inspect::SocketRow)> {
-        todo!()
-    }
-    pub fn status(&self) -> inspect::Status {
-        todo!()
-    }
+    /// Every sysctl.
     pub fn sysctls(&self) -> Vec<inspect::SysctlRow> {
-        todo!()
+        self.sysctls.rows()
     }
+
+    /// One sysctl. Error: one sentence with the nearest name.
     pub fn sysctl(&self, name: &str) -> Result<inspect::SysctlRow, String> {
-        todo!()
+        self.sysctls.get(name)
     }
-    /// error: one sentence (unknown names with the nearest; bad values with the range)
+
+    /// Sets a sysctl. Error: one sentence (unknown names with the nearest, bad values with the
+    /// range).
     pub fn set_sysctl(&mut self, name: &str, value: &str) -> Result<inspect::SysctlRow, String> {
-        todo!()
+        let row = self.sysctls.set(name, value)?;
+        self.sysctls_changed();
+        Ok(row)
     }
-    /// nothing bound, connected, listening, in TIME-WAIT or orphaned
-    pub fn is_idle(&self) -> bool {
-        todo!()
-    }
-    #[doc(hidden)]
-    pub fn _unused(_: ResetReason) {}
 }

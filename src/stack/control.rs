@@ -223,8 +223,8 @@ impl Stack {
         let generation = client.generation;
         drop(client);
         let is_his = |w: &Waiter| w.client == index && w.generation == generation;
-        for endpoint in self.endpoints.select(|e| e.connector.as_ref().is_some_and(is_his)) {
-            self.abandon_connect(now, endpoint);
+        for index in self.endpoints.select(|e| e.connectors.iter().any(|(w, _)| is_his(w))) {
+            self.abandon_connect(now, index, is_his);
         }
         for lingering in self.lingering.values_mut() {
             if lingering.waiter.as_ref().is_some_and(is_his) {
@@ -235,9 +235,9 @@ impl Stack {
 
     /// The thread that waited in connect() is gone: interrupted (then its socket was plugged
     /// before) or killed.
-    fn abandon_connect(&mut self, now: Instant, index: u32) {
+    fn abandon_connect(&mut self, now: Instant, index: u32, is_his: impl Fn(&Waiter) -> bool) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
-        endpoint.connector = None;
+        endpoint.connectors.retain(|(waiter, _)| !is_his(waiter));
         let name = Name::new(&self.session, Object::App(endpoint.domain, endpoint.id));
         if endpoint.phase == Phase::Unplugged && !kernel::is_alive(&name) {
             self.program_closed(now, index, Release::Graceful);

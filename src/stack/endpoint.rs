@@ -20,6 +20,7 @@
 //! a very small send buffer until its shim restores it, and one octet could block it.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use slab::Slab;
@@ -115,8 +116,8 @@ pub(super) struct Endpoint {
     pub(super) connected: bool,
     /// The program announced shutdown(SHUT_WR): end of file alone does not mean close().
     pub(super) told_shutdown: bool,
-    /// connect() that waits for its outcome.
-    pub(super) connector: Option<Waiter>,
+    /// Calls of connect() that wait for the outcome, each with the address it was given.
+    pub(super) connectors: Vec<(Waiter, SocketAddr)>,
     /// Connections that found the kernel's queue of this listener full.
     pub(super) waiting: VecDeque<Waiting>,
     /// Listener that this connection waits on, until it is accepted.
@@ -136,10 +137,28 @@ impl Endpoint {
             output: Output::default(),
             connected: false,
             told_shutdown: false,
-            connector: None,
+            connectors: Vec::new(),
             waiting: VecDeque::new(),
             unaccepted: false,
         }
+    }
+
+    /// A new connection attempt begins: what the last one left is forgotten.
+    pub(super) fn begin_connect(&mut self) {
+        self.connected = false;
+        self.told_shutdown = false;
+        self.output.failed = None;
+        self.output.peer_closed = false;
+    }
+
+    /// The program's end was replaced by a fresh one.
+    pub(super) fn unplug(&mut self) {
+        self.end = None;
+        self.phase = Phase::Unplugged;
+        self.input = Input::default();
+        let Output { peer_closed, failed, .. } = self.output;
+        self.output = Output { peer_closed, failed, ..Output::default() };
+        self.waiting.clear();
     }
 
     /// The kernel does not tell when the program closes it.

@@ -224,33 +224,46 @@ impl Stack {
                 | HostEvent::Failed(key, _) => key,
             };
             let Some(index) = self.endpoints.by_key(key) else { continue };
-            self.note_host_event(index, event);
+            self.note_host_event(now, index, event);
             self.settle(now, index);
         }
     }
 
-    fn note_host_event(&mut self, index: u32, event: HostEvent) {
+    fn note_host_event(&mut self, now: Instant, index: u32, event: HostEvent) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         match event {
             HostEvent::Connected(_) => {
                 endpoint.connected = true;
-                if let Some(waiter) = endpoint.connector.take() {
-                    self.clients.reply(waiter, &Reply::Done);
-                }
+                self.end_connect(now, index, Errno::EISCONN);
             }
-            HostEvent::ConnectFailed(key, errno) => {
-                if let Some(waiter) = endpoint.connector.take() {
-                    // connect() itself reports it, so nothing stays pending.
-                    self.host.take_error(key);
-                    self.clients.reply(waiter, &Reply::Error(errno));
-                } else {
+            HostEvent::ConnectFailed(_, errno) => {
+                if endpoint.connectors.is_empty() || endpoint.end.is_some() {
                     endpoint.output.failed = Some(errno);
                 }
+                self.end_connect(now, index, errno);
             }
             HostEvent::PeerClosed(_) => endpoint.output.peer_closed = true,
             HostEvent::Failed(_, errno) => endpoint.output.failed = Some(errno),
             HostEvent::Urgent(_, offset, _) => self.note_urgent(index, offset),
             _ => {}
+        }
+    }
+
+    /// A connect() is over: who waits in it makes the call again, and hears what Linux says at
+    /// that moment. Of several the first gets the outcome, the others `late`.
+    fn end_connect(&mut self, now: Instant, index: u32, late: Errno) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let key = endpoint.key;
+        let mut waiting = std::mem::take(&mut endpoint.connectors).into_iter();
+        if let Some((waiter, address)) = waiting.next() {
+            let reply = match self.host.connect(now, key, address) {
+                Ok(_) => Reply::Done,
+                Err(errno) => Reply::Error(errno),
+            };
+            self.clients.reply(waiter, &reply);
+        }
+        for (waiter, _) in waiting {
+            self.clients.reply(waiter, &Reply::Error(late));
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::os::fd::AsFd;
 
-use super::endpoint::{Endpoint, Input, Output, Phase, Waiter};
+use super::endpoint::{Endpoint, Phase, Waiter};
 use super::{Stack, kernel};
-use crate::host::SocketKey;
+use crate::host::{Connect, SocketKey};
 use crate::ipc::message::{Header, How, MAX_OPTION, Reply, Request, Wait};
 use crate::ipc::{Errno, SocketId};
 use crate::time::Instant;
@@ -91,9 +91,9 @@ impl Stack {
         request: Request<'_>,
     ) -> Outcome {
         let call = |stack: &mut Stack| match request {
-            Request::Bind(address) => stack.host.bind(now, key, address),
-            Request::Listen(backlog) => stack.host.listen(now, key, backlog),
-            Request::Connect(address, _) => stack.host.connect(now, key, address),
+            Request::Bind(address) => stack.host.bind(now, key, address).map(|()| None),
+            Request::Listen(backlog) => stack.host.listen(now, key, backlog).map(|()| None),
+            Request::Connect(address, _) => stack.host.connect(now, key, address).map(Some),
             _ => Err(Errno::EINVAL),
         };
         let mut result = call(self);
@@ -101,16 +101,18 @@ impl Stack {
             self.sweep(now);
             result = call(self);
         }
-        match (result, request) {
-            (Err(errno), _) => Err(errno),
-            (Ok(()), Request::Connect(_, Wait::No)) => Err(Errno::EINPROGRESS),
-            (Ok(()), Request::Connect(_, Wait::Outcome)) => {
-                if let Some(endpoint) = self.endpoints.get_mut(index) {
-                    endpoint.connector = Some(waiter);
-                }
+        let Request::Connect(address, wait) = request else { return result.and(DONE) };
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return Err(Errno::EBADF) };
+        if result == Ok(Some(Connect::InProgress)) {
+            endpoint.begin_connect();
+        }
+        match (result, wait) {
+            (Ok(Some(Connect::InProgress)) | Err(Errno::EALREADY), Wait::Outcome) => {
+                endpoint.connectors.push((waiter, address));
                 Ok(None)
             }
-            (Ok(()), _) => DONE,
+            (Ok(Some(Connect::InProgress)), Wait::No) => Err(Errno::EINPROGRESS),
+            (other, _) => other.and(DONE),
         }
     }
 
@@ -145,13 +147,7 @@ impl Stack {
         self.endpoints.rename(index, id);
         self.sweep_soon();
         if let Some(endpoint) = self.endpoints.get_mut(index) {
-            endpoint.end = None;
-            endpoint.phase = Phase::Unplugged;
-            endpoint.input = Input::default();
-            endpoint.output = Output::default();
-            endpoint.connected = false;
-            endpoint.told_shutdown = false;
-            endpoint.waiting.clear();
+            endpoint.unplug();
         }
         DONE
     }

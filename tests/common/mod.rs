@@ -241,14 +241,16 @@ impl Program {
     /// # Panics
     /// When it does not say so in time.
     pub(crate) fn listening_port(&self) -> u16 {
-        let mut port = None;
-        wait_for("the server to say where it listens", || {
+        let end = Instant::now() + DEADLINE;
+        loop {
             let output = self.output();
             let line = output.lines().find_map(|l| l.strip_prefix("listening on "));
-            port = line.and_then(|p| p.trim().parse().ok());
-            port.is_some()
-        });
-        port.expect("wait_for() returns when there is one")
+            if let Some(port) = line.and_then(|p| p.trim().parse().ok()) {
+                return port;
+            }
+            assert!(Instant::now() < end, "the server does not say where it listens: {output}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -230,7 +230,7 @@ unsafe fn total(message: &msghdr) -> usize {
         return 0;
     }
     // SAFETY: the caller's promise.
-    let parts = unsafe { slice::from_raw_parts(message.msg_iov, message.msg_iovlen as usize) };
+    let parts = unsafe { slice::from_raw_parts(message.msg_iov, message.msg_iovlen) };
     parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.iov_len))
 }
 
@@ -277,11 +277,11 @@ unsafe fn receive_messages(
 /// The kernel has filled the message in.
 unsafe fn look_for_ours(message: &msghdr) {
     let mut at = message.msg_control.cast::<u8>();
-    let mut left = message.msg_controllen as usize;
+    let mut left = message.msg_controllen;
     while !at.is_null() && left >= size_of::<cmsghdr>() {
         // SAFETY: `left` octets are there; the header may be unaligned in a careless program.
         let header = unsafe { at.cast::<cmsghdr>().read_unaligned() };
-        let len = header.cmsg_len as usize;
+        let len = header.cmsg_len;
         if len < size_of::<cmsghdr>() || len > left {
             return;
         }

@@ -17,7 +17,8 @@ fn transferring(out: c_int, attempt: impl Fn() -> ssize_t) -> ssize_t {
         Verdict::Unconnected => return errno::fail(io::broken_pipe(Signal::Raise)),
     }
     let mask = sys::block_signals(SIGPIPE_ONLY);
-    let was_pending = sys::pending_signals() & SIGPIPE_ONLY != 0;
+    // Where it was not blocked before, none can have been waiting.
+    let was_pending = mask & SIGPIPE_ONLY != 0 && sys::pending_signals() & SIGPIPE_ONLY != 0;
     let put = attempt();
     let errno = errno::get();
     if put < 0 && errno == Errno::EPIPE && !was_pending {

@@ -151,7 +151,7 @@ unsafe fn send_message(socket: &Socket, message: &msghdr, flags: c_int) -> ssize
         return errno::fail(io::no_fast_open(socket));
     }
     let fd = socket.fd;
-    let (parts, count) = (message.msg_iov, message.msg_iovlen as usize);
+    let (parts, count) = (message.msg_iov, message.msg_iovlen);
     let flags = flags & !MSG_ZEROCOPY;
     writing(
         fd,

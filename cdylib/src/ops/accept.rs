@@ -70,7 +70,7 @@ fn receive(
     let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
     // SAFETY: the parts and the control buffer live across the call.
     let got = unsafe { cancel::recvmsg(socket.fd, &mut message, flags) };
-    let fd = (message.msg_controllen as usize >= offset_of!(OneDescriptor, rest)
+    let fd = (message.msg_controllen >= offset_of!(OneDescriptor, rest)
         && control.header.cmsg_level == libc::SOL_SOCKET
         && control.header.cmsg_type == libc::SCM_RIGHTS)
         .then_some(control.fd);
@@ -78,8 +78,9 @@ fn receive(
         Ok(RECORD_LEN) => Ok((record, fd)),
         // It stopped listening while we waited, or the stack is gone.
         Ok(0) | Err(Errno::ECONNRESET) => {
-            let replaced = descriptor::identify(socket.fd).is_none_or(|now| now.id != socket.id);
-            let stopped = replaced || control::stack_lives(socket);
+            // In this order: the number may be replaced while we look.
+            let stopped = control::stack_lives(socket)
+                || descriptor::identify(socket.fd).is_none_or(|now| now.id != socket.id);
             Err(if stopped { Errno::EINVAL } else { Errno::ENETDOWN })
         }
         // Never a part of a record: the stack sends whole ones.

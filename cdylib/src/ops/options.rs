@@ -22,15 +22,13 @@ enum Authority {
     /// The kernel socket behaves by it, so it is set there too (and the stack told, for sockets
     /// that inherit it).
     Kernel,
-    /// Size of the send buffer: both have one.
-    SendBuffer,
     /// It is about `AF_UNIX` peers: answered as by a TCP socket of the kernel.
     OtherFamily,
     /// Follows from what the socket is.
     Shim(c_int),
     /// `SO_ERROR`
     Error,
-    /// The stack.
+    /// The stack. `SO_SNDBUF` too: octets in the kernel socket's own buffer come on top.
     Stack,
 }
 
@@ -46,7 +44,6 @@ fn authority(socket: &Socket, level: c_int, name: c_int) -> Authority {
         | libc::SO_RCVLOWAT
         | libc::SO_LINGER
         | libc::SO_OOBINLINE => Authority::Kernel,
-        libc::SO_SNDBUF | libc::SO_SNDBUFFORCE => Authority::SendBuffer,
         libc::SO_PEERCRED
         | libc::SO_PASSCRED
         | libc::SO_PEERSEC
@@ -85,7 +82,7 @@ pub(crate) fn get(
         }
         Authority::Shim(value) => Ok(copy(&value.to_ne_bytes(), out)),
         Authority::Error => Ok(copy(&take_error(socket).to_ne_bytes(), out)),
-        Authority::SendBuffer | Authority::Stack => {
+        Authority::Stack => {
             let room = out.len().min(MAX_OPTION) as u32;
             let request = Request::GetOption(level, name, room);
             match control::call(socket, &request, &mut [0; MAX_MESSAGE])? {
@@ -117,29 +114,7 @@ pub(crate) fn set(socket: &Socket, level: c_int, name: c_int, value: &[u8]) -> R
         Authority::OtherFamily => {
             as_kernel_tcp(socket.domain, |fd| sys::set_option_octets(fd, level, name, value))
         }
-        Authority::SendBuffer => {
-            control::ask(socket, &request)?;
-            set_send_buffer(socket, value);
-            Ok(())
-        }
         Authority::Shim(_) | Authority::Error | Authority::Stack => control::ask(socket, &request),
-    }
-}
-
-/// Sizes the kernel socket's buffer too, unless it is minimal for the sake of the filler; then
-/// the size waits where `plug::settle` finds it.
-fn set_send_buffer(socket: &Socket, value: &[u8]) {
-    let Some(Ok(size)) = value.get(..4).map(|octets| octets.try_into().map(c_int::from_ne_bytes))
-    else {
-        return;
-    };
-    let _ = sys::set_option(socket.fd, libc::SO_RCVBUF, &size);
-    let filled = match descriptor::hint(socket.fd) {
-        Hint::Connecting => plug::settle(socket.fd) == Hint::Connecting,
-        _ => socket.role() == Role::Listener,
-    };
-    if !filled {
-        let _ = sys::set_option(socket.fd, libc::SO_SNDBUF, &size);
     }
 }
 

@@ -37,7 +37,9 @@ pub(crate) fn plug(
     filler: Filler,
 ) -> Result<(), Errno> {
     if filler == Filler::With {
-        let _ = sys::set_option(socket.fd, libc::SO_SNDBUF, &0);
+        let size = sys::get_option::<c_int>(socket.fd, libc::SO_SNDBUF)?;
+        sys::set_option(socket.fd, libc::SO_RCVBUF, &(size / 2))?;
+        sys::set_option(socket.fd, libc::SO_SNDBUF, &0)?;
     }
     let object = if call == Call::Listen { Object::Listeners } else { Object::Connections };
     connect(socket.fd, &Name::new(&socket.session, object))?;
@@ -131,10 +133,6 @@ fn copy_options(from: c_int, to: c_int) {
         if let Ok(value) = sys::get_option::<c_int>(from, option) {
             let _ = sys::set_option(to, option, &value);
         }
-    }
-    if let Ok(size) = sys::get_option::<c_int>(from, libc::SO_RCVBUF) {
-        let _ = sys::set_option(to, libc::SO_RCVBUF, &(size / 2));
-        let _ = sys::set_option(to, libc::SO_SNDBUF, &(size / 2));
     }
     for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
         if let Ok(value) = sys::get_option::<libc::timeval>(from, option) {

@@ -124,6 +124,19 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
+/// What `tcplab ss -tanpo` prints of these sockets.
+pub(super) fn table_tanpo(sockets: &[Socket]) -> String {
+    let columns = table::Columns {
+        state: true,
+        timers: true,
+        processes: true,
+        extended: false,
+        info: false,
+        header: true,
+    };
+    table::table(sockets, columns)
+}
+
 /// Every socket with its holders, IPv4 before IPv6, listeners first, then by port.
 pub(super) fn sockets(client: &mut Client) -> Result<Vec<Socket>, Error> {
     let rows = client.sockets()?;

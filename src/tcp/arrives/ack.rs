@@ -48,7 +48,7 @@ impl Tcb {
     pub(super) fn become_established(&mut self, now: Instant, arrived: &Arrived<'_>) {
         self.transition(now, State::Established, arrived.cause());
         self.events.push(Event::Established);
-        if self.rcv.ring.len() > 0 {
+        if !self.rcv.ring.is_empty() {
             self.events.push(Event::Readable);
         }
         self.retransmits = Retransmits::default();

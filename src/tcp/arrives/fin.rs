@@ -4,6 +4,7 @@ use crate::tcp::event::Event;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
+use crate::wire::SeqNum;
 
 use super::Arrived;
 
@@ -11,8 +12,7 @@ impl Tcb {
     /// A FIN counts when everything before it is there; until then it is remembered.
     pub(super) fn check_fin(&mut self, now: Instant, arrived: &Arrived<'_>) {
         if arrived.fin && self.rcv.fin.is_none() {
-            self.rcv.fin = Some(arrived.seq.add(arrived.text.len() as u32));
-            self.ack.now = true;
+            self.note_fin(arrived.seq.add(arrived.text.len() as u32));
         }
         let in_sequence = self.rcv.fin == Some(self.rcv.nxt);
         if !in_sequence || !self.state.receives_text() {
@@ -30,5 +30,14 @@ impl Tcb {
             _ => return,
         };
         self.transition(now, to, arrived.cause());
+    }
+
+    /// One that contradicts text behind it is not believed.
+    fn note_fin(&mut self, fin: SeqNum) {
+        let contradicted = self.rcv.reassembly.end().is_some_and(|end| end.after(fin));
+        if !contradicted {
+            self.rcv.fin = Some(fin);
+        }
+        self.ack.now = true;
     }
 }

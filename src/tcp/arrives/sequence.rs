@@ -110,7 +110,7 @@ impl Tcb {
         if self.sack && self.config.dsack && right.after(left) {
             self.ack.dsack = Some((left, right));
         }
-        self.ack.now = true;
+        self.acknowledge_trouble();
     }
 }
 

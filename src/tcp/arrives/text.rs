@@ -14,8 +14,9 @@ use super::{Arrived, Dropped, NEXT, Step};
 impl Tcb {
     pub(super) fn check_text(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
         if let Some(fin) = self.rcv.fin {
-            // nothing comes after the FIN
-            arrived.trim_back(arrived.end().since(fin.add(1)));
+            // nothing comes after the FIN, and text cannot be where it was
+            let end = if arrived.fin { fin.add(1) } else { fin };
+            arrived.trim_back(arrived.end().since(end));
         }
         if arrived.text.is_empty() {
             return NEXT;
@@ -41,7 +42,7 @@ impl Tcb {
         let len = arrived.text.len();
         let in_order = ahead == 0 && self.rcv.reassembly.is_empty();
         if !in_order && !self.note_out_of_order(arrived) {
-            self.ack.now = true;
+            self.acknowledge_trouble();
             return;
         }
         self.rcv.ring.reserve_total(self.rcv.ring.len() + ahead + len);
@@ -49,7 +50,7 @@ impl Tcb {
         if ahead > 0 {
             // RFC 5681 4.2: tell of the gap at once
             self.counters.out_of_order += 1;
-            self.ack.now = true;
+            self.acknowledge_trouble();
             return;
         }
         let old = self.rcv.nxt;
@@ -60,7 +61,7 @@ impl Tcb {
         self.counters.octets_received += u64::from(arrived_len);
         if !in_order {
             // a gap was filled, wholly or in part
-            self.ack.now = true;
+            self.acknowledge_trouble();
         }
         self.acknowledge_text(now, len as u32);
         if self.state != State::SynReceived {

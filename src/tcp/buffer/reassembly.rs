@@ -34,8 +34,14 @@ impl Reassembly {
         self.runs.is_empty()
     }
 
+    /// Sequence number after the last octet held.
+    pub(in crate::tcp) fn end(&self) -> Option<SeqNum> {
+        self.runs.last().map(|run| run.1)
+    }
+
     /// Octets held out of order.
-    pub(in crate::tcp) fn octets(&self) -> usize {
+    #[cfg(test)]
+    fn octets(&self) -> usize {
         self.runs.iter().map(|&(left, right)| right.diff(left) as usize).sum()
     }
 

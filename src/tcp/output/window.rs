@@ -37,7 +37,9 @@ impl Tcb {
     /// The window field of the next segment; the edge it offers is remembered.
     ///
     /// Rounding for the scale goes up, so that the edge does not move back; but never more than
-    /// one unit beyond the buffer, or many small segments would creep out of it.
+    /// one unit beyond the buffer, or many small segments would creep out of it. Then it goes
+    /// down, and the peer sees an edge that is back by less than a unit, which RFC 7323 2.4 makes
+    /// it bear. What was once offered is accepted all the same.
     pub(super) fn offer_window(&mut self) -> u16 {
         let unit = 1u32 << self.rcv.shift;
         let wanted = self.wanted_window();

@@ -2,7 +2,7 @@
 //!
 //! At once: the first segments of a connection (Linux: up to 16, until the program answers and so
 //! shows that the conversation is interactive), every second full-sized segment, whatever is out
-//! of order, and always with TCP_QUICKACK. Otherwise after 40 ms.
+//! of order or came twice and the next ones, and always with TCP_QUICKACK. Otherwise after 40 ms.
 
 use crate::tcp::limits::{DEFAULT_MSS, MAX_QUICK_ACKS};
 use crate::tcp::tcb::Tcb;
@@ -61,6 +61,14 @@ impl Tcb {
         } else if !self.ack.now && !self.timers.is_set(Timer::DelayedAck) {
             self.timers.set(Timer::DelayedAck, now + self.config.delayed_ack);
         }
+    }
+
+    /// Something is missing or came twice: the peer needs every acknowledgment to recover
+    /// (RFC 5681 4.2; Linux: tcp_enter_quickack_mode).
+    pub(in crate::tcp) fn acknowledge_trouble(&mut self) {
+        self.ack.now = true;
+        self.ack.interactive = false;
+        self.ack.quick = Some(MAX_QUICK_ACKS);
     }
 
     /// The program sent text: soon after it received some, the conversation is interactive.

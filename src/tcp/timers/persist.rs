@@ -33,13 +33,21 @@ impl Tcb {
         if !waiting {
             self.timers.stop(Timer::Persist);
         } else if !self.timers.is_set(Timer::Persist) {
-            self.timers.set(Timer::Persist, now + self.probe_delay());
+            self.timers.set(Timer::Persist, now + self.probe_delay(now));
         }
     }
 
-    fn probe_delay(&self) -> Duration {
+    /// Interval of the probes, but never past the user timeout.
+    fn probe_delay(&self, now: Instant) -> Duration {
         let base = self.rtt.base(self.config.rto_min).max(self.config.rto_min);
-        doubled(base, self.probing.backoff, self.config.rto_max)
+        let delay = doubled(base, self.probing.backoff, self.config.rto_max);
+        match (self.config.user_timeout, self.probing.since) {
+            (Some(limit), Some(since)) => {
+                let left = limit.saturating_sub(now.since(since));
+                delay.min(left.max(Duration::from_millis(1)))
+            }
+            _ => delay,
+        }
     }
 
     pub(super) fn persist_timeout(&mut self, now: Instant) {
@@ -62,7 +70,7 @@ impl Tcb {
         self.probing.unanswered += 1;
         self.probing.backoff = (self.probing.backoff + 1).min(u32::from(self.config.retries2));
         self.probing.due = true;
-        self.timers.set(Timer::Persist, now + self.probe_delay());
+        self.timers.set(Timer::Persist, now + self.probe_delay(now));
     }
 
     /// An acknowledgment came: the peer lives (MUST-37: probing may go on for ever). When it also
@@ -74,7 +82,7 @@ impl Tcb {
             self.probing.backoff = 0;
             self.timers.stop(Timer::Persist);
         } else if self.timers.is_set(Timer::Persist) {
-            self.timers.set(Timer::Persist, now + self.probe_delay());
+            self.timers.set(Timer::Persist, now + self.probe_delay(now));
         }
     }
 }

@@ -63,6 +63,9 @@ impl Tcb {
         if let (Some(limit), Some(trying_for)) = (config.user_timeout, trying_for) {
             return trying_for >= limit;
         }
+        if self.shrunk_window_is_alive(now) {
+            return false;
+        }
         match (self.state, self.origin) {
             (State::SynSent, _) => {
                 count >= u32::from(config.syn_retries) + u32::from(config.syn_linear_timeouts)
@@ -79,6 +82,15 @@ impl Tcb {
                     || (boundary == 0 && count > 0)
             }
         }
+    }
+
+    /// The peer took its window back over octets in flight but goes on answering: the connection
+    /// lives (RFC 9293 3.8.6, SHLD-17, MUST-37; Linux: for twice the largest RTO).
+    fn shrunk_window_is_alive(&self, now: Instant) -> bool {
+        self.snd.wnd == 0
+            && self.grip == Grip::Held
+            && self.state.is_synchronized()
+            && now.since(self.alive.heard) < self.config.rto_max * 2
     }
 
     /// Linux `tcp_orphan_retries`: a path is alive while its RTO has not reached the maximum.
