@@ -136,7 +136,7 @@ static void read_to_end(int fd)
     say(n);
 }
 
-/* Waits for one of the events, named as poll(2) names them without POLL. */
+/* Waits for one of the events, named as poll(2) names them without POLL, or for ERR or HUP. */
 static void await(int fd, const char *events)
 {
     struct pollfd p = { .fd = fd };

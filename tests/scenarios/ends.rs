@@ -189,7 +189,7 @@ fn read_write_after_own_close() {
     pair.server.calls(&[
         ("read s", "0"),
         ("write s x", "1"),
-        ("poll s RDHUP", RESET),
+        ("poll s nothing", "0x18"),
         ("write s x", "EPIPE SIGPIPE"),
     ]);
     pair.reach("gone", "gone");
