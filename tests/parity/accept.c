@@ -262,6 +262,23 @@ CASE(closing_the_listener_resets_who_was_not_accepted)
     T(connect(tcp4(), AT(none)));
 }
 
+CASE(closing_the_listener_right_after_accept_harms_nothing)
+{
+    int reset_count = 0;
+    for (int i = 0; i < 20; i++) {
+        struct addr server = v4("127.0.0.1", free_port());
+        int l = listener_at(&server, 4), other = tcp4(), c = connected_to(&server);
+        int s = MUST(accept(l, NULL, NULL));
+        MUST(close(l));
+        if (bind(other, AT(server)) == 0 || settled_bits(c) & POLLERR)
+            reset_count++;
+        close(other);
+        close(c);
+        close(s);
+    }
+    trace("connections lost: %d", reset_count);
+}
+
 static void shut_listener(struct helper *h)
 {
     MUST(shutdown(h->argument, SHUT_RD));
