@@ -75,7 +75,8 @@ impl Host {
             IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
             IpAddr::V6(_) => false,
         };
-        let any = socket.options.free_bind || self.sysctls.is_on(Key::NonlocalBind);
+        let options = &socket.options;
+        let any = options.free_bind || options.transparent || self.sysctls.is_on(Key::NonlocalBind);
         if ip.is_unspecified() || many || any || self.addresses.is_local(ip) {
             Ok(ip)
         } else {

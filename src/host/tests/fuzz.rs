@@ -106,10 +106,15 @@ fn step(lab: &mut Lab, dice: &mut Dice, sockets: &mut Vec<SocketKey>) {
 
 #[test]
 fn arbitrary_calls_neither_panic_nor_leak() {
+    let mut opened = 0;
     for seed in 1..=300_u64 {
         let mut lab = Lab::new();
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ (seed << 20));
-        let mut sockets = Vec::new();
+        let mut sockets = vec![lab.listener("127.0.0.1:80")];
+        for _ in 0..3 {
+            let (client, server) = lab.connection("127.0.0.1:80");
+            sockets.extend([client, server]);
+        }
         lab.0.set_loss(dice.of(&[0, 0, 200]));
         for _ in 0..200 {
             step(&mut lab, &mut dice, &mut sockets);
@@ -126,5 +131,7 @@ fn arbitrary_calls_neither_panic_nor_leak() {
         let left = (status.sockets, status.tcbs, status.orphans, status.time_wait, status.ports);
         assert_eq!(left, (0, 0, 0, 0, 0), "seed {seed}: {:?}", lab.host().rows(lab.0.now()));
         assert!(lab.host().is_idle());
+        opened += lab.counter("TcpPassiveOpens");
     }
+    assert!(opened > 1000, "only {opened} connections: the dice are bad");
 }
