@@ -30,10 +30,11 @@ pub(super) fn listen(name: &Name, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Takes one connection, with the identity its name tells; `None` when there is none.
-pub(super) fn accept(
-    listener: BorrowedFd<'_>,
-) -> io::Result<Option<(OwnedFd, Option<(Session, Object)>)>> {
+/// What the name of a connecting socket tells, where it is one of ours.
+pub(super) type Identity = Option<(Session, Object)>;
+
+/// Takes one connection, with its identity; `None` when there is none.
+pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Identity)>> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     match rustix::net::acceptfrom_with(listener, flags) {
         Ok((fd, peer)) => Ok(Some((fd, peer.and_then(identity)))),
@@ -42,7 +43,7 @@ pub(super) fn accept(
     }
 }
 
-fn identity(address: SocketAddrAny) -> Option<(Session, Object)> {
+fn identity(address: SocketAddrAny) -> Identity {
     let address = SocketAddrUnix::try_from(address).ok()?;
     names::parse(address.abstract_name()?)
 }
