@@ -172,7 +172,20 @@ unsafe fn receive(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssi
         return errno::fail(Errno::EINVAL);
     }
     // SAFETY: the caller's promise.
-    reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) })
+    let got = reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) });
+    if got < 0 && len == 0 && waited(fd, flags) {
+        // TCP waits for octets it will not take, and is content.
+        return 0;
+    }
+    got
+}
+
+/// Whether a read that gave EAGAIN had waited until `SO_RCVTIMEO` was over.
+#[cold]
+fn waited(fd: c_int, flags: c_int) -> bool {
+    errno::get() == Errno::EAGAIN
+        && flags & libc::MSG_DONTWAIT == 0
+        && descriptor::ours(fd).is_some_and(|socket| !socket.is_nonblocking())
 }
 
 /// What `AF_UNIX` does otherwise: MSG_TRUNC throws octets away, MSG_ERRQUEUE reads no octets.

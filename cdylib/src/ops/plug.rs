@@ -104,18 +104,16 @@ pub(crate) fn acknowledge(socket: &Socket, caller: usize) {
 /// Gives a connection that is no longer being made its send buffer back. Tells whether it is
 /// still being made.
 pub(crate) fn settle(fd: c_int) -> Hint {
-    match sys::poll(fd, libc::POLLOUT, 0) {
-        Ok(0) => Hint::Connecting,
-        _ => {
-            if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER)
-                && let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF)
-            {
-                let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
-            }
-            descriptor::note(fd, Hint::Connection);
-            Hint::Connection
+    if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER) {
+        if sys::poll(fd, libc::POLLOUT, 0) == Ok(0) {
+            return Hint::Connecting;
+        }
+        if let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF) {
+            let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
         }
     }
+    descriptor::note(fd, Hint::Connection);
+    Hint::Connection
 }
 
 /// Puts a fresh kernel socket under the number of `socket`, whose own has been connected once and

@@ -5,8 +5,8 @@ use tcplab_ipc::Errno;
 use tcplab_ipc::message::{How, Request};
 use tcplab_ipc::names::Role;
 
-use crate::descriptor::Socket;
-use crate::ops::plug;
+use crate::descriptor::{self, Hint, Socket};
+use crate::ops::{names, plug};
 use crate::{control, sys};
 
 /// `shutdown()` on one of our sockets.
@@ -30,13 +30,24 @@ pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
             control::ask(socket, &Request::Shutdown(how))?;
             plug::replace(socket).map(drop)
         }
-        Role::Connection => {
-            control::ask(socket, &Request::Shutdown(how))?;
-            if how != How::Read {
-                // SHUT_RD would look like a close to the stack.
-                let _ = sys::shutdown(socket.fd, libc::SHUT_WR);
-            }
-            Ok(())
-        }
+        Role::Connection => shutdown_connection(socket, how),
     }
+}
+
+fn shutdown_connection(socket: &Socket, how: How) -> Result<(), Errno> {
+    let was_connecting = is_connecting(socket);
+    control::ask(socket, &Request::Shutdown(how))?;
+    if was_connecting && names::peer(socket) == Err(Errno::ENOTCONN) {
+        // Linux: in SYN-SENT it is the end of the attempt; the socket is unconnected again.
+        return plug::replace(socket).map(drop);
+    }
+    if how != How::Read {
+        // SHUT_RD would look like a close to the stack.
+        let _ = sys::shutdown(socket.fd, libc::SHUT_WR);
+    }
+    Ok(())
+}
+
+fn is_connecting(socket: &Socket) -> bool {
+    descriptor::hint(socket.fd) != Hint::Connection && plug::settle(socket.fd) == Hint::Connecting
 }
