@@ -171,12 +171,7 @@ impl Host {
     }
 
     /// `socket()` by user `uid`. ENOBUFS: there are [`limits::MAX_SOCKETS`].
-    pub fn socket(
-        &mut self,
-        now: Instant,
-        domain: Domain,
-        uid: u32,
-    ) -> Result<SocketKey, Errno> {
+    pub fn socket(&mut self, now: Instant, domain: Domain, uid: u32) -> Result<SocketKey, Errno> {
         self.sockets.insert(Socket::new(now, domain, uid, SocketOptions::default()))
     }
 

@@ -59,6 +59,8 @@ pub(super) struct Input {
     pub(super) hung_up: bool,
     /// The first octet in the kernel's queue is the sentinel, which TCP already has.
     pub(super) held: bool,
+    /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
+    pub(super) half_read: bool,
     /// This end may keep a sentinel.
     pub(super) keeps_sentinel: bool,
     /// End of file was read.

@@ -144,6 +144,15 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -
     moved(rustix::net::recv(fd, buffer, flags | RecvFlags::DONTWAIT).map(|(_, n)| n))
 }
 
+/// Sets an option of `SOL_SOCKET` from its octets.
+pub(super) fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: &[u8]) {
+    let len = value.len() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` octets of `value`, which outlives the call.
+    unsafe {
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, value.as_ptr().cast(), len);
+    }
+}
+
 /// Makes an urgent octet part of the stream that we read; [`at_mark`] tells which one it is.
 pub(super) fn read_urgent_inline(fd: BorrowedFd<'_>) {
     let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);

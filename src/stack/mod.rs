@@ -102,7 +102,8 @@ impl Stack {
         }
         Ok(Stack {
             session,
-            secret: u128::from(number(0)) << 64 | u128::from(number(8)),
+            secret: inherited_secret()
+                .unwrap_or(u128::from(number(0)) << 64 | u128::from(number(8))),
             began: Clock::now(),
             host: Host::new(number(16)),
             wire,
@@ -356,6 +357,12 @@ impl Stack {
         self.next_id = self.next_id.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         SocketId(self.next_id)
     }
+}
+
+/// The secret that the starting program gave its children before there was a stack.
+fn inherited_secret() -> Option<u128> {
+    let text = std::env::var(crate::ipc::names::SECRET_VARIABLE).ok()?;
+    u128::from_str_radix(&text, 16).ok().filter(|secret| *secret != 0)
 }
 
 /// Which door a plug came through.

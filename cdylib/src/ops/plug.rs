@@ -36,6 +36,14 @@ pub(crate) fn plug(
     caller: usize,
     filler: Filler,
 ) -> Result<(), Errno> {
+    match plug_once(socket, call, caller, filler) {
+        // shutdown() before: failed for TCP, but the kernel socket writes no more.
+        Err(Errno::EPIPE) => plug_once(&replace(socket)?, call, caller, filler),
+        outcome => outcome,
+    }
+}
+
+fn plug_once(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Result<(), Errno> {
     if filler == Filler::With {
         let size = sys::get_option::<c_int>(socket.fd, libc::SO_SNDBUF)?;
         sys::set_option(socket.fd, libc::SO_RCVBUF, &(size / 2))?;
@@ -82,6 +90,7 @@ fn send(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Result<()
     // SAFETY: the parts live across the call, and are only read.
     match unsafe { sys::sendmsg(socket.fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) } {
         Ok(len) if len == record.len() + filler.len() => Ok(()),
+        Err(Errno::EPIPE) => Err(Errno::EPIPE),
         _ => Err(Errno::ENETDOWN),
     }
 }

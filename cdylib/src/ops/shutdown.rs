@@ -11,6 +11,7 @@ use crate::{control, sys};
 
 /// `shutdown()` on one of our sockets.
 pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
+    let asked = how;
     let how = match how {
         libc::SHUT_RD => How::Read,
         libc::SHUT_WR => How::Write,
@@ -18,7 +19,11 @@ pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
         _ => return Err(Errno::EINVAL),
     };
     match socket.role() {
-        Role::Fresh => Err(Errno::ENOTCONN),
+        Role::Fresh => {
+            // Linux: an error, and yet the directions are shut from now on.
+            let _ = sys::shutdown(socket.fd, asked);
+            Err(Errno::ENOTCONN)
+        }
         // Linux: stops listening, except for SHUT_WR, which does nothing.
         Role::Listener if how == How::Write => Ok(()),
         Role::Listener => {

@@ -147,7 +147,13 @@ fn within(value: i32, low: i32, high: i32) -> Result<i32, Errno> {
 }
 
 impl SocketOptions {
-    fn set_simple(&mut self, level: i32, table: &[Simple], name: i32, value: i32) -> Result<(), Errno> {
+    fn set_simple(
+        &mut self,
+        level: i32,
+        table: &[Simple],
+        name: i32,
+        value: i32,
+    ) -> Result<(), Errno> {
         let option = table.iter().find(|option| option.name == name).ok_or(Errno::ENOPROTOOPT)?;
         let value = match option.accepts {
             Accepts::Bool => i32::from(value != 0),
