@@ -9,7 +9,7 @@
 //! `tcp_max_syn_backlog`, so that the handshake succeeds all the same.
 
 use super::counters::Counter;
-use super::ports::{ClaimedBy, Owner, PortClaim, Rule};
+use super::ports::{ClaimedBy, Owner, PortClaim};
 use super::sockets::{Connection, Listener, Phase, Place, Role, Socket};
 use super::sysctl::Key;
 use super::{Host, HostEvent, SocketKey};
@@ -68,9 +68,7 @@ impl Host {
     fn start_listening(&mut self, now: Instant, s: SocketKey) -> Result<(), Errno> {
         let claimed = self.sockets.get(s)?.claim;
         let port = match claimed {
-            Some(claim) => {
-                self.find_conflict(s, claim.port, Rule::Named).is_none().then_some(claim.port)
-            }
+            Some(claim) => self.take_named(now, s, claim.port).then_some(claim.port),
             None => self.find_open_port(s),
         };
         let socket = self.sockets.get_mut(s)?;

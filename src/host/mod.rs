@@ -124,6 +124,8 @@ pub struct Host {
     replies: VecDeque<Reply>,
     events: VecDeque<HostEvent>,
     orphans: usize,
+    /// Why a port was refused last.
+    refusal: Option<(SocketKey, String)>,
     random: Random,
     secret: [u8; 16],
     /// What moves the first port that connect() tries (Linux: table_perturb).
@@ -148,6 +150,7 @@ impl Host {
             replies: VecDeque::new(),
             events: VecDeque::new(),
             orphans: 0,
+            refusal: None,
             secret: random.secret(),
             perturbations: (0..limits::PORT_PERTURBATIONS).map(|_| random.below(1 << 16)).collect(),
             random,

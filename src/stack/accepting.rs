@@ -71,7 +71,7 @@ impl Stack {
             self.endpoints.remove(index);
             return Err(errno_of(&error));
         }
-        kernel::read_urgent_inline(ours.as_fd());
+        kernel::prepare_end(ours.as_fd());
         if let Some(endpoint) = self.endpoints.get_mut(index) {
             endpoint.end = Some(ours);
         }

@@ -59,9 +59,8 @@ pub(super) struct SocketOptions {
     rto_max_ms: Option<u32>,
     rto_min_us: Option<u32>,
     notsent_lowat: Option<u32>,
-    /// IP_FREEBIND or IP_TRANSPARENT.
     pub(super) free_bind: bool,
-    transparent: bool,
+    pub(super) transparent: bool,
     /// IP_BIND_ADDRESS_NO_PORT
     pub(super) no_port: bool,
     /// IP_LOCAL_PORT_RANGE

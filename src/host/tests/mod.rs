@@ -3,8 +3,10 @@
 mod bind;
 mod close;
 mod connect;
+mod fuzz;
 mod listener;
 mod options;
+mod scale;
 mod time_wait;
 
 use core::net::SocketAddr;

@@ -39,6 +39,9 @@ fn bind_over_time_wait_needs_so_reuseaddr_on_both() {
             assert_eq!(lab.listen(s, 5), Ok(()));
             continue;
         }
+        let (_, reason) = lab.host().last_refusal().unwrap();
+        assert!(reason.starts_with("port 8080 is in use: 127.0.0.1:8080 - 127.0.0.1:"), "{reason}");
+        assert!(reason.contains("TIME-WAIT for 60.0 s"), "{reason}");
         let elsewhere = lab.v4();
         assert_eq!(lab.bind(elsewhere, "127.0.0.2:8080"), Ok(()));
         lab.0.run_for(TIME_WAIT);
