@@ -142,7 +142,7 @@ impl Stack {
                 Token::Control => self.admit_clients(),
                 Token::Connections => self.take_plugs(now, Role::Connection),
                 Token::Listeners => self.take_plugs(now, Role::Listener),
-                Token::Wire => {}
+                Token::Wire => self.wire.note_readiness(),
                 Token::Client(index, generation) => {
                     self.clients.mark_ready(index, generation, readiness);
                 }

@@ -33,6 +33,9 @@ pub(super) struct Wire {
 struct Channel {
     socket: UdpSocket,
     state: UdpSocketState,
+    /// Something may lie in the receive buffer: the poller said so, the last batch was a full
+    /// one, or we have sent since, which on the loopback means to ourselves.
+    may_hold: bool,
 }
 
 impl Wire {
@@ -70,10 +73,18 @@ impl Wire {
         std::iter::once(&self.v4).chain(&self.v6).map(|channel| channel.socket.as_fd())
     }
 
+    /// Notes that the poller reports datagrams.
+    pub(super) fn note_readiness(&mut self) {
+        self.v4.may_hold = true;
+        if let Some(v6) = &mut self.v6 {
+            v6.may_hold = true;
+        }
+    }
+
     /// Sends one segment. A datagram that the kernel refuses is a lost one: TCP copes.
-    pub(super) fn send(&self, from: IpAddr, to: IpAddr, segment: &[u8]) {
-        let channel = match (to, &self.v6) {
-            (IpAddr::V4(_), _) => &self.v4,
+    pub(super) fn send(&mut self, from: IpAddr, to: IpAddr, segment: &[u8]) {
+        let channel = match (to, &mut self.v6) {
+            (IpAddr::V4(_), _) => &mut self.v4,
             (IpAddr::V6(_), Some(v6)) => v6,
             (IpAddr::V6(_), None) => return,
         };
@@ -87,10 +98,11 @@ impl Wire {
         if let Err(error) = channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit) {
             tracing::debug!(%error, %to, octets = segment.len(), "datagram not sent");
         }
+        channel.may_hold = true;
     }
 
     /// Fetches one batch of what has arrived and hands it over as (from, to, payload). Returns
-    /// how many there were.
+    /// how many there were. Costs nothing where there can be none.
     pub(super) fn receive(&mut self, mut each: impl FnMut(IpAddr, IpAddr, &[u8])) -> usize {
         let Wire { v4, v6, buffers, .. } = self;
         let mut count = v4.receive(buffers, &mut each);
@@ -123,14 +135,17 @@ impl Channel {
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Channel { socket, state })
+        Ok(Channel { socket, state, may_hold: true })
     }
 
     fn receive(
-        &self,
+        &mut self,
         buffers: &mut [Vec<u8>],
         each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
     ) -> usize {
+        if !self.may_hold {
+            return 0;
+        }
         let mut meta = [RecvMeta::default(); BATCH];
         let count = {
             let mut slices: [IoSliceMut<'_>; BATCH] = {
@@ -139,6 +154,7 @@ impl Channel {
             };
             self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta).unwrap_or(0)
         };
+        self.may_hold = count == BATCH;
         let mut datagrams = 0;
         for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
             let Some(to) = meta.dst_ip else { continue };
