@@ -53,12 +53,15 @@ pub(super) enum Phase {
 pub(super) struct Input {
     /// There may be something to read.
     pub(super) readable: bool,
-    /// The program writes no more: read on to the end, and keep no sentinel.
+    /// The program writes no more.
     pub(super) read_closed: bool,
-    /// Both directions of the kernel socket are over: closed, or shut down on both sides.
+    /// Both directions of the kernel socket are over: closed, or shut down on both sides. Read
+    /// on to the end, and keep no sentinel.
     pub(super) hung_up: bool,
     /// The first octet in the kernel's queue is the sentinel, which TCP already has.
     pub(super) held: bool,
+    /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
+    pub(super) half_read: bool,
     /// This end may keep a sentinel.
     pub(super) keeps_sentinel: bool,
     /// End of file was read.

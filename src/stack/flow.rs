@@ -19,6 +19,11 @@ use crate::time::Instant;
 /// Octets taken from one program in one go, so that others get their turn.
 const MAX_TAKE: usize = 1 << 20;
 
+/// Most octets of a pass whose last one may be kept as the sentinel: the kernel charges the whole
+/// buffer that it lies in to the program, which must stay far below the quarter of SO_SNDBUF at
+/// which poll() reports no POLLOUT any more. One sendfile() makes a buffer of 256 KiB.
+const MAX_SENTINEL_PASS: usize = 16 * 1024;
+
 /// What taking octets from a program came to.
 enum Taken {
     /// Some, and there may be more.
@@ -245,11 +250,15 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
     let held = usize::from(input.held);
     let fresh = kernel::pending(end.as_fd()).saturating_sub(held);
     if fresh == 0 {
-        if input.read_closed {
-            return (read_end(endpoint), 0);
-        }
-        input.readable = false;
-        return (Taken::Nothing, 0);
+        return match (input.hung_up, input.read_closed) {
+            (true, _) => (read_end(endpoint), 0),
+            // shutdown(SHUT_WR): the sentinel stays, for a RST that may come.
+            (false, true) => (Taken::End, 0),
+            (false, false) => {
+                input.readable = false;
+                (Taken::Nothing, 0)
+            }
+        };
     }
     let at_urgent = input.urgent && held == 0 && kernel::at_mark(end.as_fd());
     let room = if at_urgent { 1 } else { fresh };
@@ -258,13 +267,19 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
     if wanted == 0 {
         return (Taken::Nothing, 0);
     }
-    let keeps = input.keeps_sentinel && !input.read_closed && !input.urgent && wanted == fresh;
+    let keeps = input.keeps_sentinel
+        && !input.hung_up
+        && !input.urgent
+        && !input.half_read
+        && wanted == fresh
+        && fresh <= MAX_SENTINEL_PASS;
     let in_first = first.len().min(wanted);
     let mut ring = [&mut first[..in_first], &mut second[..wanted - in_first]];
     let octets = read_after_sentinel(end.as_fd(), &mut ring, held == 1, keeps);
     match octets {
         Some(octets) => {
             input.held = keeps && octets == wanted;
+            input.half_read = octets < fresh;
             // The kernel stops reading before an urgent octet, and for nothing else.
             input.urgent = !at_urgent && (input.urgent || octets < wanted);
             (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)

@@ -3,6 +3,7 @@
 //! Bound to the loopback interface (`SO_BINDTODEVICE`, which needs no privilege), so datagrams
 //! for every local address arrive and nothing does from outside.
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,6 +34,8 @@ pub(super) struct Wire {
 struct Channel {
     socket: UdpSocket,
     state: UdpSocketState,
+    /// Something may have arrived: the poller said so, or we have sent, most likely to ourselves.
+    may_have: Cell<bool>,
 }
 
 impl Wire {
@@ -65,9 +68,21 @@ impl Wire {
         self.burst
     }
 
-    /// Descriptors to watch.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(&self.v4).chain(&self.v6).map(|channel| channel.socket.as_fd())
+    /// Descriptors to watch: IPv4, and IPv6 where the machine has it.
+    pub(super) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.v4.socket.as_fd(), self.v6.as_ref().map(|v6| v6.socket.as_fd()))
+    }
+
+    /// The poller says that IPv4 datagrams have arrived.
+    pub(super) fn note_arrival_v4(&self) {
+        self.v4.may_have.set(true);
+    }
+
+    /// The poller says that IPv6 datagrams have arrived.
+    pub(super) fn note_arrival_v6(&self) {
+        if let Some(v6) = &self.v6 {
+            v6.may_have.set(true);
+        }
     }
 
     /// Sends one segment. A datagram that the kernel refuses is a lost one: TCP copes.
@@ -84,6 +99,7 @@ impl Wire {
             segment_size: None,
             src_ip: Some(from),
         };
+        channel.may_have.set(true);
         if let Err(error) = channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit) {
             tracing::debug!(%error, %to, octets = segment.len(), "datagram not sent");
         }
@@ -123,7 +139,7 @@ impl Channel {
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Channel { socket, state })
+        Ok(Channel { socket, state, may_have: Cell::new(true) })
     }
 
     fn receive(
@@ -131,6 +147,9 @@ impl Channel {
         buffers: &mut [Vec<u8>],
         each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
     ) -> usize {
+        if !self.may_have.get() {
+            return 0;
+        }
         let mut meta = [RecvMeta::default(); BATCH];
         let count = {
             let mut slices: [IoSliceMut<'_>; BATCH] = {
@@ -139,6 +158,7 @@ impl Channel {
             };
             self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta).unwrap_or(0)
         };
+        self.may_have.set(count == BATCH);
         let mut datagrams = 0;
         for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
             let Some(to) = meta.dst_ip else { continue };

@@ -117,7 +117,7 @@ fn on_port(port: u16) -> Option<String> {
 
 fn of_descendants() -> Option<String> {
     let own_exe = fs::read_link("/proc/self/exe").ok();
-    for pid in descendants(std::process::id()) {
+    for pid in descendants_under(std::process::id(), |pid| !is_observer(pid)) {
         let directory = format!("/proc/{pid}");
         let exe = fs::read_link(Path::new(&directory).join("exe")).ok();
         // Between fork() and exec() a child holds copies of this process's own descriptors.
@@ -144,8 +144,18 @@ fn protocol(link: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&name[..length]).trim_end_matches('\0').to_owned())
 }
 
+/// Whether a process only looks on: tshark's helpers open sockets of their own.
+fn is_observer(pid: u32) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("tshark"))
+}
+
 /// Every process that descends from `root`.
 pub(crate) fn descendants(root: u32) -> Vec<u32> {
+    descendants_under(root, |_| true)
+}
+
+/// Every process that descends from `root`, without those that `enters` refuses and theirs.
+fn descendants_under(root: u32, enters: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
@@ -158,7 +168,8 @@ pub(crate) fn descendants(root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(pid) = found.get(next) {
-        found.extend(children.remove(pid).unwrap_or_default());
+        let children = children.remove(pid).unwrap_or_default();
+        found.extend(children.into_iter().filter(|&pid| enters(pid)));
         next += 1;
     }
     found.split_off(1)
