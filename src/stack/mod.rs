@@ -86,6 +86,8 @@ pub(crate) struct Stack {
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
+    /// Where octets go that were taken before.
+    scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
     segment: Vec<u8>,
 }
@@ -122,6 +124,7 @@ impl Stack {
             idle_since: None,
             next_sweep: None,
             touched: Vec::new(),
+            scratch: vec![0; 2 * flow::MAX_HELD].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
