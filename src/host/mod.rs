@@ -55,6 +55,7 @@ use std::collections::VecDeque;
 
 use crate::inspect;
 use crate::ipc::{Domain, Errno};
+use crate::tcp::State;
 use crate::time::Instant;
 
 pub use address::Reach;
@@ -183,6 +184,12 @@ impl Host {
     pub fn names(&self, s: SocketKey) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let socket = self.sockets.get(s)?;
         Ok((socket.local_name(), socket.peer_name()))
+    }
+
+    /// State as the socket API sees it: CLOSED also for a connection that is dead or went to
+    /// TIME-WAIT, whatever its program has not read yet.
+    pub fn state(&self, s: SocketKey) -> Result<State, Errno> {
+        Ok(self.sockets.get(s)?.state())
     }
 
     /// SO_ERROR: the pending error, cleared.

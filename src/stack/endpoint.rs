@@ -124,7 +124,7 @@ pub(super) struct Endpoint {
     /// Connections that found the kernel's queue of this listener full.
     pub(super) waiting: VecDeque<Waiting>,
     /// Listener that this connection waits on, until it is accepted.
-    pub(super) unaccepted: bool,
+    pub(super) waits_on: Option<SocketKey>,
 }
 
 impl Endpoint {
@@ -142,7 +142,7 @@ impl Endpoint {
             told_shutdown: false,
             connectors: Vec::new(),
             waiting: VecDeque::new(),
-            unaccepted: false,
+            waits_on: None,
         }
     }
 

@@ -57,6 +57,7 @@ impl Stack {
             self.greet(now, index);
         }
         let Some(endpoint) = self.endpoints.get(index) else { return };
+        let (key, hung_up) = (endpoint.key, endpoint.input.hung_up);
         match endpoint.phase {
             Phase::Unplugged | Phase::Broken => {}
             Phase::Greeting => {
@@ -75,6 +76,9 @@ impl Stack {
             Phase::Open => self.settle_open(now, index),
             Phase::Listening => {
                 self.hand_over_waiting(index);
+                if hung_up {
+                    self.note_accepted(now, key);
+                }
                 self.close_if_hung_up(now, index, Release::Graceful);
             }
         }
