@@ -146,6 +146,23 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
+        self.note_events(now, events);
+        let requests = self.take_requests(now);
+        if !requests.is_empty() {
+            // A request may have come after the look above, and with it what the program did
+            // just before it: octets, a plug, a close. That is seen first.
+            let mut events = Vec::new();
+            if self.poller.wait(Some(Duration::ZERO), &mut events).is_ok() {
+                self.note_events(now, &events);
+            }
+            self.answer_requests(now, requests);
+        }
+        self.exchange();
+        self.run_timers();
+        self.keep_house();
+    }
+
+    fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -164,10 +181,6 @@ impl Stack {
                 }
             }
         }
-        self.serve_clients(now);
-        self.exchange();
-        self.run_timers();
-        self.keep_house();
     }
 
     /// Segments out, segments in, until both are quiet.
