@@ -12,6 +12,7 @@ pub mod client;
 pub mod host;
 pub mod inspect;
 pub mod manual;
+pub mod sim;
 pub mod stack;
 pub mod tcp;
 pub mod time;

@@ -50,6 +50,9 @@ fn main() -> ExitCode {
         }
     }
     let names: Vec<String> = trials.iter().map(|t| t.name().to_owned()).collect();
+    if kernel_runs.is_none() {
+        trials.push(Trial::test("parity::the_shim_is_live", the_shim_is_live));
+    }
     trials.push(Trial::test("parity::every_listed_difference_is_a_case", move || {
         listed_differences_exist(&names)
     }));
@@ -97,6 +100,18 @@ fn kernel_with_ours(program: &Path, case: &str, name: &str) -> Result<(), Failed
             Err(format!("no difference any more, remove it from the list: {reason}").into())
         }
         (false, None) => Err(diff(&kernel, &ours).into()),
+    }
+}
+
+/// Equal traces prove nothing where the shim was not loaded: the connections must be the stack's.
+fn the_shim_is_live() -> Result<(), Failed> {
+    let session = Session::new();
+    let program = compile("tests/parity/connect.c", WRONG_ON_PURPOSE);
+    trace(&program, "established_nonblocking", Some(&session));
+    let opens = session.status().counters.into_iter().find(|(name, _)| name == "TcpActiveOpens");
+    match opens {
+        Some((_, count)) if count > 0 => Ok(()),
+        other => Err(format!("the stack has seen no connection: {other:?}").into()),
     }
 }
 

@@ -10,6 +10,15 @@ use tcplab_ipc::{Domain, Errno};
 /// `SIN6_LEN_RFC2133`: a `sockaddr_in6` without its scope is enough.
 const IN6_MIN_LEN: usize = 24;
 
+/// Lowest address that may be mapped (`vm.mmap_min_addr` is never less on Linux distributions).
+const LOWEST_MAPPED: usize = 4096;
+
+/// Whether the program's pointer cannot be one: null, or a small number. The kernel answers
+/// EFAULT; other bad pointers fault, as they do in libc's own code.
+pub(crate) fn is_bad<T>(pointer: *const T) -> bool {
+    pointer.addr() < LOWEST_MAPPED
+}
+
 /// An address as the program gave it.
 pub(crate) struct Given {
     storage: sockaddr_storage,
@@ -34,7 +43,7 @@ impl Given {
         if len > size_of::<sockaddr_storage>() {
             return Err(Errno::EINVAL);
         }
-        if address.is_null() && len != 0 {
+        if is_bad(address) && len != 0 {
             return Err(Errno::EFAULT);
         }
         // SAFETY: all octets zero is a valid sockaddr_storage.
@@ -120,7 +129,7 @@ pub(crate) unsafe fn write(
     out: *mut sockaddr,
     len: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if len.is_null() {
+    if is_bad(len) {
         return Err(Errno::EFAULT);
     }
     // SAFETY: the caller's promise.
@@ -130,7 +139,7 @@ pub(crate) unsafe fn write(
     }
     let (storage, full_len) = encode(address);
     let copied = full_len.min(room as usize);
-    if out.is_null() && copied != 0 {
+    if is_bad(out) && copied != 0 {
         return Err(Errno::EFAULT);
     }
     // SAFETY: the caller's promise; `copied` is within both.

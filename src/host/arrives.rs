@@ -86,8 +86,7 @@ impl Host {
             }
             Some(TimeWaitVerdict::Delete) => self.remove_time_wait(id),
             Some(TimeWaitVerdict::NewConnection { iss_floor }) => {
-                if let Some(listener) =
-                    self.demux.find_listener(&self.sockets, tuple, &self.random)
+                if let Some(listener) = self.demux.find_listener(&self.sockets, tuple, &self.random)
                 {
                     self.remove_time_wait(id);
                     self.counters.count(Counter::TimeWaitRecycled);

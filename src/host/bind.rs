@@ -33,7 +33,6 @@ impl Host {
     /// `bind()`. EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EINVAL, EADDRINUSE; checked in the order in
     /// which Linux does.
     pub fn bind(&mut self, now: Instant, s: SocketKey, address: SocketAddr) -> Result<(), Errno> {
-        let _ = now;
         let socket = self.sockets.get(s)?;
         let ip = match (socket.domain, address) {
             (Domain::V4, SocketAddr::V4(_)) => self.bindable(socket, address)?,
@@ -56,7 +55,7 @@ impl Host {
         if socket.domain == Domain::V6 {
             self.bindable(socket, address)?;
         }
-        self.bind_to(s, ip, port)
+        self.bind_to(now, s, ip, port)
     }
 
     /// The unmapped address where the socket may bind it.
@@ -76,7 +75,8 @@ impl Host {
             IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
             IpAddr::V6(_) => false,
         };
-        let any = socket.options.free_bind || self.sysctls.is_on(Key::NonlocalBind);
+        let options = &socket.options;
+        let any = options.free_bind || options.transparent || self.sysctls.is_on(Key::NonlocalBind);
         if ip.is_unspecified() || many || any || self.addresses.is_local(ip) {
             Ok(ip)
         } else {
@@ -84,7 +84,7 @@ impl Host {
         }
     }
 
-    fn bind_to(&mut self, s: SocketKey, ip: IpAddr, port: u16) -> Result<(), Errno> {
+    fn bind_to(&mut self, now: Instant, s: SocketKey, ip: IpAddr, port: u16) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(s)?;
         let v6only_before = socket.options.v6only;
         let specific_v6 = ip.is_ipv6() && !ip.is_unspecified();
@@ -94,7 +94,7 @@ impl Host {
         let chosen = match port {
             0 if socket.options.no_port => Some(None),
             0 => self.find_open_port(s).map(Some),
-            _ => self.find_conflict(s, port, Rule::Named).is_none().then_some(Some(port)),
+            _ => self.take_named(now, s, port).then_some(Some(port)),
         };
         let wildcard_v6 = ip == wildcard(Domain::V6);
         let socket = self.sockets.get_mut(s)?;
@@ -136,16 +136,23 @@ impl Host {
             *owner != own
                 && self.binding(*owner).is_some_and(|other| newcomer.conflicts(&other, rule))
         };
-        let found = self.ports.owners(port).find(conflicts);
-        if let Some(owner) = found
-            && rule == Rule::Named
-        {
-            tracing::info!(
-                target: "tcplab::host",
-                "port {port} is in use: {}", self.describe_conflict(s, owner)
-            );
-        }
-        found
+        self.ports.owners(port).find(conflicts)
+    }
+
+    /// Whether the socket may have the port that its program named; if not, the reason is kept.
+    pub(super) fn take_named(&mut self, now: Instant, s: SocketKey, port: u16) -> bool {
+        let Some(owner) = self.find_conflict(s, port, Rule::Named) else { return true };
+        let reason = format!("port {port} is in use: {}", self.describe_conflict(now, s, owner));
+        tracing::info!(target: "tcplab::host", "{reason}");
+        self.refusal = Some((s, reason));
+        false
+    }
+
+    /// Why the last bind() or listen() that named a port was answered with EADDRINUSE, in one
+    /// sentence, and for which socket: the live owner, or the TIME-WAIT with its 4-tuple and the
+    /// time left, and which side lacks SO_REUSEADDR.
+    pub fn last_refusal(&self) -> Option<(SocketKey, &str)> {
+        self.refusal.as_ref().map(|(s, reason)| (*s, reason.as_str()))
     }
 
     fn binding(&self, owner: Owner) -> Option<Binding> {

@@ -75,7 +75,12 @@ impl Host {
         }
     }
 
-    fn start_connect(&mut self, now: Instant, s: SocketKey, address: SocketAddr) -> Result<(), Errno> {
+    fn start_connect(
+        &mut self,
+        now: Instant,
+        s: SocketKey,
+        address: SocketAddr,
+    ) -> Result<(), Errno> {
         let socket = self.sockets.get(s)?;
         let remote = destination(socket, address)?;
         let local_ip = self.source(socket, remote.ip())?;

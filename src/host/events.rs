@@ -12,14 +12,7 @@ use crate::time::Instant;
 
 impl Connection {
     pub(super) fn new(tcb: Tcb, place: Place) -> Connection {
-        Connection {
-            tcb,
-            place,
-            queued: false,
-            deadline: None,
-            over: false,
-            established: false,
-        }
+        Connection { tcb, place, queued: false, deadline: None, over: false, established: false }
     }
 }
 
@@ -105,7 +98,13 @@ impl Host {
         }
     }
 
-    fn on_failed(&mut self, s: SocketKey, errno: crate::ipc::Errno, reason: ResetReason, place: Place) {
+    fn on_failed(
+        &mut self,
+        s: SocketKey,
+        errno: crate::ipc::Errno,
+        reason: ResetReason,
+        place: Place,
+    ) {
         let Some(socket) = self.sockets.find_mut(s) else { return };
         socket.reset = Some(reason);
         let established = socket.connection().is_some_and(|connection| connection.established);

@@ -9,7 +9,7 @@
 //! `tcp_max_syn_backlog`, so that the handshake succeeds all the same.
 
 use super::counters::Counter;
-use super::ports::{ClaimedBy, Owner, PortClaim, Rule};
+use super::ports::{ClaimedBy, Owner, PortClaim};
 use super::sockets::{Connection, Listener, Phase, Place, Role, Socket};
 use super::sysctl::Key;
 use super::{Host, HostEvent, SocketKey};
@@ -68,7 +68,7 @@ impl Host {
     fn start_listening(&mut self, now: Instant, s: SocketKey) -> Result<(), Errno> {
         let claimed = self.sockets.get(s)?.claim;
         let port = match claimed {
-            Some(claim) => self.find_conflict(s, claim.port, Rule::Named).is_none().then_some(claim.port),
+            Some(claim) => self.take_named(now, s, claim.port).then_some(claim.port),
             None => self.find_open_port(s),
         };
         let socket = self.sockets.get_mut(s)?;
@@ -107,14 +107,14 @@ impl Host {
         }
         let config = parent.options.config(&self.sysctls, self.mtu, tuple.remote.ip());
         let mut child = Socket::new(now, parent.domain, parent.uid, parent.options.clone());
-        let iss =
-            iss_floor.unwrap_or_else(|| initial_sequence_number(now, &tuple, &self.secret));
+        let iss = iss_floor.unwrap_or_else(|| initial_sequence_number(now, &tuple, &self.secret));
         let ts_offset = timestamp_offset(&tuple, &self.secret);
         let tcb = Tcb::accept(now, config, tuple, iss, ts_offset, segment);
         child.local_ip = tuple.local.ip();
         child.local_port = tuple.local.port();
         child.phase = Phase::Connected;
-        child.role = Role::Connection(Box::new(Connection::new(tcb, Place::SynQueue(listener_key))));
+        child.role =
+            Role::Connection(Box::new(Connection::new(tcb, Place::SynQueue(listener_key))));
         let Ok(key) = self.sockets.insert(child) else {
             self.counters.count(Counter::ListenDrops);
             return;

@@ -55,6 +55,7 @@ use std::collections::VecDeque;
 
 use crate::inspect;
 use crate::ipc::{Domain, Errno};
+use crate::tcp::State;
 use crate::time::Instant;
 
 pub use address::Reach;
@@ -124,6 +125,8 @@ pub struct Host {
     replies: VecDeque<Reply>,
     events: VecDeque<HostEvent>,
     orphans: usize,
+    /// Why a port was refused last.
+    refusal: Option<(SocketKey, String)>,
     random: Random,
     secret: [u8; 16],
     /// What moves the first port that connect() tries (Linux: table_perturb).
@@ -148,6 +151,7 @@ impl Host {
             replies: VecDeque::new(),
             events: VecDeque::new(),
             orphans: 0,
+            refusal: None,
             secret: random.secret(),
             perturbations: (0..limits::PORT_PERTURBATIONS).map(|_| random.below(1 << 16)).collect(),
             random,
@@ -171,12 +175,7 @@ impl Host {
     }
 
     /// `socket()` by user `uid`. ENOBUFS: there are [`limits::MAX_SOCKETS`].
-    pub fn socket(
-        &mut self,
-        now: Instant,
-        domain: Domain,
-        uid: u32,
-    ) -> Result<SocketKey, Errno> {
+    pub fn socket(&mut self, now: Instant, domain: Domain, uid: u32) -> Result<SocketKey, Errno> {
         self.sockets.insert(Socket::new(now, domain, uid, SocketOptions::default()))
     }
 
@@ -185,6 +184,12 @@ impl Host {
     pub fn names(&self, s: SocketKey) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let socket = self.sockets.get(s)?;
         Ok((socket.local_name(), socket.peer_name()))
+    }
+
+    /// State as the socket API sees it: CLOSED also for a connection that is dead or went to
+    /// TIME-WAIT, whatever its program has not read yet.
+    pub fn state(&self, s: SocketKey) -> Result<State, Errno> {
+        Ok(self.sockets.get(s)?.state())
     }
 
     /// SO_ERROR: the pending error, cleared.

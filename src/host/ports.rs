@@ -89,8 +89,7 @@ impl Binding {
         let one_group = self.reuse_port
             && owner.reuse_port
             && (owner.usage == Use::TimeWait || self.uid == owner.uid);
-        let both_reuse =
-            self.reuse_address && owner.reuse_address && owner.usage != Use::Listening;
+        let both_reuse = self.reuse_address && owner.reuse_address && owner.usage != Use::Listening;
         match rule {
             Rule::Named => !both_reuse && !one_group,
             Rule::Any => true,

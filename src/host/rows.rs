@@ -23,6 +23,12 @@ fn decimal_ms(duration: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// Seconds, rounded up to tenths.
+fn decimal_s(duration: Duration) -> String {
+    let tenths = duration.as_millis().div_ceil(100);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// The line of `ss -i`: its words, in its order; those that say nothing are left out.
 fn info_line(info: &Info) -> String {
     let mut words = Vec::new();
@@ -196,31 +202,41 @@ impl Host {
     }
 
     /// Why `owner` keeps socket `s` from a port, in one phrase.
-    pub(super) fn describe_conflict(&self, s: SocketKey, owner: Owner) -> String {
-        let lacks = |on: bool| if on { "has" } else { "lacks" };
-        let newcomer = self.sockets.find(s).is_some_and(|socket| socket.options.reuse_address);
-        match owner {
-            Owner::TimeWait(id) => self.time_waits.get(id).map_or_else(String::new, |entry| {
-                let tuple = entry.time_wait.tuple();
-                format!(
-                    "TIME-WAIT {} - {} until {:?}; the old socket {} SO_REUSEADDR, the new one {} it",
-                    tuple.local,
-                    tuple.remote,
-                    entry.time_wait.expires(),
-                    lacks(entry.reuse_address),
-                    lacks(newcomer),
-                )
-            }),
-            Owner::Socket(key) => self.sockets.find(key).map_or_else(String::new, |socket| {
-                format!(
-                    "{} socket on {} of uid {}, which {} SO_REUSEADDR, the new one {} it",
-                    socket.state(),
-                    socket.local_name(),
-                    socket.uid,
-                    lacks(socket.options.reuse_address),
-                    lacks(newcomer),
-                )
-            }),
-        }
+    pub(super) fn describe_conflict(&self, now: Instant, s: SocketKey, owner: Owner) -> String {
+        let flags = |socket: &Socket| (socket.options.reuse_address, socket.options.reuse_port);
+        let (what, old) = match owner {
+            Owner::TimeWait(id) => match self.time_waits.get(id) {
+                None => return String::new(),
+                Some(entry) => {
+                    let tuple = entry.time_wait.tuple();
+                    let left = decimal_s(entry.time_wait.expires().since(now));
+                    let what =
+                        format!("{} - {} is in TIME-WAIT for {left} s", tuple.local, tuple.remote);
+                    (what, (entry.reuse_address, entry.reuse_port))
+                }
+            },
+            Owner::Socket(key) => match self.sockets.find(key) {
+                None => return String::new(),
+                Some(socket) => {
+                    let peer =
+                        socket.peer_name().map_or_else(String::new, |peer| format!(" - {peer}"));
+                    let what = format!(
+                        "a socket of uid {} in state {} is on {}{peer}",
+                        socket.uid,
+                        socket.state(),
+                        socket.local_name(),
+                    );
+                    (what, flags(socket))
+                }
+            },
+        };
+        let new = self.sockets.find(s).map_or((false, false), flags);
+        let lacking = match (old.0, new.0) {
+            (true, true) => "both have SO_REUSEADDR, but one listens",
+            (false, true) => "it lacks SO_REUSEADDR, the new socket has it",
+            (true, false) => "it has SO_REUSEADDR, the new socket lacks it",
+            (false, false) => "neither it nor the new socket has SO_REUSEADDR",
+        };
+        format!("{what}; {lacking}")
     }
 }

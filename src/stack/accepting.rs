@@ -1,7 +1,7 @@
 //! Connections on their way to a listening program: a kernel socket pair for each, its one end
 //! sent over the listening socket.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::endpoint::{Endpoint, Phase, Waiting};
 use super::poller::Interest;
@@ -13,6 +13,16 @@ use crate::ipc::{Domain, Errno};
 use crate::tcp::{Release, ResetReason};
 use crate::time::Instant;
 
+/// Options that a connection has from its listener and that the kernel socket acts on, with
+/// their default.
+const INHERITED: [(i32, i32); 5] = [
+    (libc::SO_RCVTIMEO, 0),
+    (libc::SO_SNDTIMEO, 0),
+    (libc::SO_LINGER, 0),
+    (libc::SO_OOBINLINE, 0),
+    (libc::SO_RCVLOWAT, 1),
+];
+
 impl Stack {
     /// `child` has finished its handshake: makes its kernel socket and queues it on the
     /// listener's.
@@ -20,7 +30,7 @@ impl Stack {
         let Some(listener) = self.endpoints.by_key(listener) else {
             return self.host.release(now, child, Release::Abort(ResetReason::ListenerClosed));
         };
-        match self.make_child(listener, child) {
+        match self.make_child(now, listener, child) {
             Ok(waiting) => {
                 if let Some(listening) = self.endpoints.get_mut(listener) {
                     listening.waiting.push_back(waiting);
@@ -37,7 +47,12 @@ impl Stack {
         }
     }
 
-    fn make_child(&mut self, listener: u32, child: SocketKey) -> Result<Waiting, Errno> {
+    fn make_child(
+        &mut self,
+        now: Instant,
+        listener: u32,
+        child: SocketKey,
+    ) -> Result<Waiting, Errno> {
         let domain = self.endpoints.get(listener).map_or(Domain::V4, |endpoint| endpoint.domain);
         let (_, peer) = self.host.names(child)?;
         let peer = peer.ok_or(Errno::ENOTCONN)?;
@@ -46,6 +61,7 @@ impl Stack {
         let (ours, program_end) =
             kernel::named_pair(&name(Object::Accepted(id)), &name(Object::App(domain, id)))
                 .map_err(|error| errno_of(&error))?;
+        self.inherit(now, child, program_end.as_fd());
         let mut endpoint = Endpoint::new(id, domain, child);
         endpoint.phase = Phase::Greeting;
         endpoint.unaccepted = true;
@@ -55,11 +71,25 @@ impl Stack {
             self.endpoints.remove(index);
             return Err(errno_of(&error));
         }
-        kernel::read_urgent_inline(ours.as_fd());
+        kernel::prepare_end(ours.as_fd());
         if let Some(endpoint) = self.endpoints.get_mut(index) {
             endpoint.end = Some(ours);
         }
         Ok(Waiting { arrival: Arrival { id, peer }, program_end })
+    }
+
+    /// Gives the kernel socket of a new connection what its listener had of the options that the
+    /// kernel itself honours.
+    fn inherit(&mut self, now: Instant, child: SocketKey, program_end: BorrowedFd<'_>) {
+        for (name, default) in INHERITED {
+            let mut value = [0; 16];
+            let len = self.host.get_option(now, child, libc::SOL_SOCKET, name, &mut value);
+            let value = &value[..len.unwrap_or(0)];
+            let number = value.first_chunk().map_or(default, |word| i32::from_ne_bytes(*word));
+            if number != default || value[value.len().min(4)..].iter().any(|octet| *octet != 0) {
+                kernel::set_socket_option(program_end, name, value);
+            }
+        }
     }
 
     /// Sends waiting connections over the listening socket, as many as its queue takes. The rest

@@ -53,9 +53,10 @@ pub(super) enum Phase {
 pub(super) struct Input {
     /// There may be something to read.
     pub(super) readable: bool,
-    /// The program writes no more: read on to the end, and keep no sentinel.
+    /// The program writes no more.
     pub(super) read_closed: bool,
-    /// Both directions of the kernel socket are over: closed, or shut down on both sides.
+    /// Both directions of the kernel socket are over: closed, or shut down on both sides. Read
+    /// on to the end, and keep no sentinel.
     pub(super) hung_up: bool,
     /// The first octet in the kernel's queue is the sentinel, which TCP already has.
     pub(super) held: bool,
@@ -123,7 +124,7 @@ pub(super) struct Endpoint {
     /// Connections that found the kernel's queue of this listener full.
     pub(super) waiting: VecDeque<Waiting>,
     /// Listener that this connection waits on, until it is accepted.
-    pub(super) unaccepted: bool,
+    pub(super) waits_on: Option<SocketKey>,
 }
 
 impl Endpoint {
@@ -141,7 +142,7 @@ impl Endpoint {
             told_shutdown: false,
             connectors: Vec::new(),
             waiting: VecDeque::new(),
-            unaccepted: false,
+            waits_on: None,
         }
     }
 

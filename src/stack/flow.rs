@@ -57,6 +57,7 @@ impl Stack {
             self.greet(now, index);
         }
         let Some(endpoint) = self.endpoints.get(index) else { return };
+        let (key, hung_up) = (endpoint.key, endpoint.input.hung_up);
         match endpoint.phase {
             Phase::Unplugged | Phase::Broken => {}
             Phase::Greeting => {
@@ -75,6 +76,9 @@ impl Stack {
             Phase::Open => self.settle_open(now, index),
             Phase::Listening => {
                 self.hand_over_waiting(index);
+                if hung_up {
+                    self.note_accepted(now, key);
+                }
                 self.close_if_hung_up(now, index, Release::Graceful);
             }
         }
@@ -245,11 +249,15 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
     let held = usize::from(input.held);
     let fresh = kernel::pending(end.as_fd()).saturating_sub(held);
     if fresh == 0 {
-        if input.read_closed {
-            return (read_end(endpoint), 0);
-        }
-        input.readable = false;
-        return (Taken::Nothing, 0);
+        return match (input.hung_up, input.read_closed) {
+            (true, _) => (read_end(endpoint), 0),
+            // shutdown(SHUT_WR): the sentinel stays, for a RST that may come.
+            (false, true) => (Taken::End, 0),
+            (false, false) => {
+                input.readable = false;
+                (Taken::Nothing, 0)
+            }
+        };
     }
     let at_urgent = input.urgent && held == 0 && kernel::at_mark(end.as_fd());
     let room = if at_urgent { 1 } else { fresh };
@@ -259,7 +267,7 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
         return (Taken::Nothing, 0);
     }
     let keeps = input.keeps_sentinel
-        && !input.read_closed
+        && !input.hung_up
         && !input.urgent
         && !input.half_read
         && wanted == fresh

@@ -30,10 +30,11 @@ pub(super) fn listen(name: &Name, kind: SocketType) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Takes one connection, with the identity its name tells; `None` when there is none.
-pub(super) fn accept(
-    listener: BorrowedFd<'_>,
-) -> io::Result<Option<(OwnedFd, Option<(Session, Object)>)>> {
+/// What the name of a connecting socket tells, where it is one of ours.
+pub(super) type Identity = Option<(Session, Object)>;
+
+/// Takes one connection, with its identity; `None` when there is none.
+pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Identity)>> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     match rustix::net::acceptfrom_with(listener, flags) {
         Ok((fd, peer)) => Ok(Some((fd, peer.and_then(identity)))),
@@ -42,7 +43,7 @@ pub(super) fn accept(
     }
 }
 
-fn identity(address: SocketAddrAny) -> Option<(Session, Object)> {
+fn identity(address: SocketAddrAny) -> Identity {
     let address = SocketAddrUnix::try_from(address).ok()?;
     names::parse(address.abstract_name()?)
 }
@@ -144,10 +145,28 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: RecvFlags) -
     moved(rustix::net::recv(fd, buffer, flags | RecvFlags::DONTWAIT).map(|(_, n)| n))
 }
 
-/// Makes an urgent octet part of the stream that we read; [`at_mark`] tells which one it is.
-pub(super) fn read_urgent_inline(fd: BorrowedFd<'_>) {
-    let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);
+/// Sets an option of `SOL_SOCKET` from its octets.
+pub(super) fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: &[u8]) {
+    let len = value.len() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` octets of `value`, which outlives the call.
+    unsafe {
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, value.as_ptr().cast(), len);
+    }
 }
+
+/// Makes a kernel socket fit to be the stack's end of a TCP socket: room for a whole receive
+/// buffer, and urgent octets part of the stream ([`at_mark`] tells which one it is).
+pub(super) fn prepare_end(fd: BorrowedFd<'_>) {
+    use rustix::net::sockopt;
+    let _ = sockopt::set_socket_oobinline(fd, true);
+    if sockopt::set_socket_send_buffer_size_force(fd, END_SEND_BUFFER).is_err() {
+        let _ = sockopt::set_socket_send_buffer_size(fd, END_SEND_BUFFER);
+    }
+}
+
+/// Room for received octets that the program has not read, as far as `net.core.wmem_max` allows:
+/// what does not fit stays in the TCB, where a program cannot read it after a RST.
+const END_SEND_BUFFER: usize = 4 << 20;
 
 /// Whether the next octet to read is the urgent one.
 pub(super) fn at_mark(fd: BorrowedFd<'_>) -> bool {

@@ -84,6 +84,8 @@ pub(crate) struct Stack {
     idle_since: Option<Instant>,
     /// There are sockets whose closing the kernel does not tell: look at this time.
     next_sweep: Option<Instant>,
+    /// Endpoints that the host told something of.
+    touched: Vec<u32>,
     /// Buffer of the segment being sent.
     segment: Vec<u8>,
 }
@@ -97,12 +99,15 @@ impl Stack {
         poller.add(doors.control.as_fd(), Token::Control, Interest::Read)?;
         poller.add(doors.connections.as_fd(), Token::Connections, Interest::Read)?;
         poller.add(doors.listeners.as_fd(), Token::Listeners, Interest::Read)?;
-        for fd in wire.descriptors() {
-            poller.add(fd, Token::Wire, Interest::Read)?;
+        let (v4, v6) = wire.descriptors();
+        poller.add(v4, Token::WireV4, Interest::Read)?;
+        if let Some(v6) = v6 {
+            poller.add(v6, Token::WireV6, Interest::Read)?;
         }
         Ok(Stack {
             session,
-            secret: u128::from(number(0)) << 64 | u128::from(number(8)),
+            secret: inherited_secret()
+                .unwrap_or(u128::from(number(0)) << 64 | u128::from(number(8))),
             began: Clock::now(),
             host: Host::new(number(16)),
             wire,
@@ -116,6 +121,7 @@ impl Stack {
             ends: false,
             idle_since: None,
             next_sweep: None,
+            touched: Vec::new(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
@@ -142,7 +148,8 @@ impl Stack {
                 Token::Control => self.admit_clients(),
                 Token::Connections => self.take_plugs(now, Role::Connection),
                 Token::Listeners => self.take_plugs(now, Role::Listener),
-                Token::Wire => self.wire.note_readiness(),
+                Token::WireV4 => self.wire.note_arrival_v4(),
+                Token::WireV6 => self.wire.note_arrival_v6(),
                 Token::Client(index, generation) => {
                     self.clients.mark_ready(index, generation, readiness);
                 }
@@ -201,18 +208,36 @@ impl Stack {
         }
     }
 
+    /// Notes everything that the host tells, then acts on it: an urgent octet, say, must be known
+    /// before the octets around it are handed over.
     fn handle_host_events(&mut self, now: Instant) {
+        let mut touched = std::mem::take(&mut self.touched);
+        while self.note_host_events(now, &mut touched) {
+            for &index in &touched {
+                self.settle(now, index);
+            }
+            touched.clear();
+        }
+        self.touched = touched;
+    }
+
+    /// Notes what the host tells and which endpoints it is about. False when it tells nothing.
+    fn note_host_events(&mut self, now: Instant, touched: &mut Vec<u32>) -> bool {
+        let mut told = false;
         while let Some(event) = self.host.poll_event() {
+            told = true;
             let key = match event {
                 HostEvent::Arrived { listener, child } => {
                     self.pass_to_program(now, listener, child);
                     continue;
                 }
-                HostEvent::Drained(key) | HostEvent::Gone(key) => {
+                HostEvent::Drained(key) => {
                     self.note_drained(key);
-                    if matches!(event, HostEvent::Gone(_)) {
-                        self.forget(key);
-                    }
+                    continue;
+                }
+                HostEvent::Gone(key) => {
+                    self.note_drained(key);
+                    self.forget(key);
                     continue;
                 }
                 HostEvent::Connected(key)
@@ -223,10 +248,12 @@ impl Stack {
                 | HostEvent::Urgent(key, ..)
                 | HostEvent::Failed(key, _) => key,
             };
-            let Some(index) = self.endpoints.by_key(key) else { continue };
-            self.note_host_event(now, index, event);
-            self.settle(now, index);
+            if let Some(index) = self.endpoints.by_key(key) {
+                self.note_host_event(now, index, event);
+                touched.push(index);
+            }
         }
+        told
     }
 
     fn note_host_event(&mut self, now: Instant, index: u32, event: HostEvent) {
@@ -356,6 +383,12 @@ impl Stack {
         self.next_id = self.next_id.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         SocketId(self.next_id)
     }
+}
+
+/// The secret that the starting program gave its children before there was a stack.
+fn inherited_secret() -> Option<u128> {
+    let text = std::env::var(crate::ipc::names::SECRET_VARIABLE).ok()?;
+    u128::from_str_radix(&text, 16).ok().filter(|secret| *secret != 0)
 }
 
 /// Which door a plug came through.

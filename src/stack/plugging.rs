@@ -42,7 +42,7 @@ impl Stack {
                 tracing::error!(%error, "cannot watch a program's socket");
                 continue;
             }
-            kernel::read_urgent_inline(end.as_fd());
+            kernel::prepare_end(end.as_fd());
             endpoint.end = Some(end);
             endpoint.phase = Phase::Greeting;
             endpoint.input.readable = true;

@@ -20,8 +20,10 @@ pub(super) enum Token {
     Connections,
     /// The listener for sockets that listen.
     Listeners,
-    /// A UDP socket of the wire.
-    Wire,
+    /// The UDP socket of the wire for IPv4.
+    WireV4,
+    /// The one for IPv6.
+    WireV6,
     /// A client of the control channel, by index and generation.
     Client(u32, u32),
     /// An endpoint, by index and generation.
@@ -41,7 +43,8 @@ impl Token {
             Token::Control => 0,
             Token::Connections => 1,
             Token::Listeners => 2,
-            Token::Wire => 3,
+            Token::WireV4 => 3,
+            Token::WireV6 => 4,
             Token::Client(index, generation) => pack(1, index, generation),
             Token::Endpoint(index, generation) => pack(2, index, generation),
         }
@@ -56,7 +59,8 @@ impl Token {
             (_, 0) => Token::Control,
             (_, 1) => Token::Connections,
             (_, 2) => Token::Listeners,
-            _ => Token::Wire,
+            (_, 3) => Token::WireV4,
+            _ => Token::WireV6,
         }
     }
 }
@@ -185,7 +189,8 @@ mod tests {
             Token::Control,
             Token::Connections,
             Token::Listeners,
-            Token::Wire,
+            Token::WireV4,
+            Token::WireV6,
             Token::Client(0, 0),
             Token::Client(u32::MAX, GENERATIONS - 1),
             Token::Endpoint(0, 0),

@@ -3,6 +3,7 @@
 //! Bound to the loopback interface (`SO_BINDTODEVICE`, which needs no privilege), so datagrams
 //! for every local address arrive and nothing does from outside.
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -33,9 +34,8 @@ pub(super) struct Wire {
 struct Channel {
     socket: UdpSocket,
     state: UdpSocketState,
-    /// Something may lie in the receive buffer: the poller said so, the last batch was a full
-    /// one, or we have sent since, which on the loopback means to ourselves.
-    may_hold: bool,
+    /// Something may have arrived: the poller said so, or we have sent, most likely to ourselves.
+    may_have: Cell<bool>,
 }
 
 impl Wire {
@@ -68,23 +68,27 @@ impl Wire {
         self.burst
     }
 
-    /// Descriptors to watch.
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        std::iter::once(&self.v4).chain(&self.v6).map(|channel| channel.socket.as_fd())
+    /// Descriptors to watch: IPv4, and IPv6 where the machine has it.
+    pub(super) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        (self.v4.socket.as_fd(), self.v6.as_ref().map(|v6| v6.socket.as_fd()))
     }
 
-    /// Notes that the poller reports datagrams.
-    pub(super) fn note_readiness(&mut self) {
-        self.v4.may_hold = true;
-        if let Some(v6) = &mut self.v6 {
-            v6.may_hold = true;
+    /// The poller says that IPv4 datagrams have arrived.
+    pub(super) fn note_arrival_v4(&self) {
+        self.v4.may_have.set(true);
+    }
+
+    /// The poller says that IPv6 datagrams have arrived.
+    pub(super) fn note_arrival_v6(&self) {
+        if let Some(v6) = &self.v6 {
+            v6.may_have.set(true);
         }
     }
 
     /// Sends one segment. A datagram that the kernel refuses is a lost one: TCP copes.
-    pub(super) fn send(&mut self, from: IpAddr, to: IpAddr, segment: &[u8]) {
-        let channel = match (to, &mut self.v6) {
-            (IpAddr::V4(_), _) => &mut self.v4,
+    pub(super) fn send(&self, from: IpAddr, to: IpAddr, segment: &[u8]) {
+        let channel = match (to, &self.v6) {
+            (IpAddr::V4(_), _) => &self.v4,
             (IpAddr::V6(_), Some(v6)) => v6,
             (IpAddr::V6(_), None) => return,
         };
@@ -95,14 +99,14 @@ impl Wire {
             segment_size: None,
             src_ip: Some(from),
         };
+        channel.may_have.set(true);
         if let Err(error) = channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit) {
             tracing::debug!(%error, %to, octets = segment.len(), "datagram not sent");
         }
-        channel.may_hold = true;
     }
 
     /// Fetches one batch of what has arrived and hands it over as (from, to, payload). Returns
-    /// how many there were. Costs nothing where there can be none.
+    /// how many there were.
     pub(super) fn receive(&mut self, mut each: impl FnMut(IpAddr, IpAddr, &[u8])) -> usize {
         let Wire { v4, v6, buffers, .. } = self;
         let mut count = v4.receive(buffers, &mut each);
@@ -135,15 +139,15 @@ impl Channel {
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Channel { socket, state, may_hold: true })
+        Ok(Channel { socket, state, may_have: Cell::new(true) })
     }
 
     fn receive(
-        &mut self,
+        &self,
         buffers: &mut [Vec<u8>],
         each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
     ) -> usize {
-        if !self.may_hold {
+        if !self.may_have.get() {
             return 0;
         }
         let mut meta = [RecvMeta::default(); BATCH];
@@ -154,7 +158,7 @@ impl Channel {
             };
             self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta).unwrap_or(0)
         };
-        self.may_hold = count == BATCH;
+        self.may_have.set(count == BATCH);
         let mut datagrams = 0;
         for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
             let Some(to) = meta.dst_ip else { continue };

@@ -2,7 +2,8 @@
 //! RFC 6675 with SACK, RFC 6298 5 after a timeout).
 //!
 //! Without SACK each duplicate acknowledgment stands for one segment that left the network, which
-//! is the same as NewReno's window inflation. Not here yet: RACK-TLP, PRR, F-RTO.
+//! is the same as NewReno's window inflation. Short flights are repaired early (RFC 5827). Not here
+//! yet: RACK-TLP, PRR, F-RTO.
 
 use crate::time::Instant;
 use crate::wire::{Header, SeqNum};
@@ -102,17 +103,30 @@ impl Tcb {
         if self.recovery.phase == Phase::Timeout {
             return;
         }
+        let threshold = self.loss_threshold();
         if self.sack {
-            self.flight.mark_lost_by_sack(DUP_THRESH);
+            self.flight.mark_lost_by_sack(threshold);
         }
         if self.recovery.phase == Phase::Fast {
             return;
         }
         // RFC 6582 3.2 step 2: no second fast retransmit for the same flight
         let fresh = self.recovery.recover.is_none_or(|recover| !self.snd.una.before(recover));
-        let lost = self.flight.lost_octets() > 0 || self.recovery.duplicates >= DUP_THRESH;
+        let lost = self.flight.lost_octets() > 0 || self.recovery.duplicates >= threshold;
         if lost && fresh {
             self.begin_fast_recovery(now);
+        }
+    }
+
+    /// Duplicates that mean a loss. RFC 5827 (early retransmit): a flight too short to make three,
+    /// with nothing that could lengthen it, needs fewer; a few 64 KiB segments are a whole window.
+    fn loss_threshold(&self) -> u32 {
+        let segments = self.flight.segments() as u32;
+        let may_grow = self.snd.unsent() > 0 && self.snd.usable_window() >= self.segment_size();
+        if may_grow || segments > DUP_THRESH {
+            DUP_THRESH
+        } else {
+            segments.saturating_sub(1).max(1)
         }
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -36,6 +36,8 @@ pub(crate) fn preload_path() -> PathBuf {
 /// A session of its own: one stack, which ends with this value.
 pub(crate) struct Session {
     name: String,
+    /// Where its stack tells every transition of every connection.
+    log: Option<PathBuf>,
 }
 
 impl Session {
@@ -43,7 +45,7 @@ impl Session {
     pub(crate) fn new() -> Session {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Session { name: format!("t{}-{count}", std::process::id()) }
+        Session { name: format!("t{}-{count}", std::process::id()), log: None }
     }
 
     /// A session whose stack is up already, with these sysctls.
@@ -51,12 +53,35 @@ impl Session {
     /// # Panics
     /// When the stack cannot be started or refuses a sysctl.
     pub(crate) fn with_sysctls(sysctls: &[(&str, &str)]) -> Session {
-        let session = Session::new();
-        session.tcplab(["up"]);
+        Session::new().up(sysctls)
+    }
+
+    /// The same, and its stack logs every transition of every connection (see [`Session::log`]).
+    ///
+    /// # Panics
+    /// When the stack cannot be started or refuses a sysctl.
+    pub(crate) fn traced(sysctls: &[(&str, &str)]) -> Session {
+        let mut session = Session::new();
+        let log = format!("{}.log", session.name);
+        session.log = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join(log));
+        session.up(sysctls)
+    }
+
+    fn up(self, sysctls: &[(&str, &str)]) -> Session {
+        self.tcplab(["up"]);
         for (name, value) in sysctls {
-            session.sysctl(name, value);
+            self.sysctl(name, value);
         }
-        session
+        self
+    }
+
+    /// What the stack of a traced session has logged so far.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub(crate) fn log(&self) -> String {
+        let path = self.log.as_ref().expect("the session is traced");
+        std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
     /// Name as `TCPLAB_SESSION` takes it.
@@ -101,12 +126,12 @@ impl Session {
     /// # Panics
     /// When it cannot be started.
     pub(crate) fn try_tcplab<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Output {
-        Command::new(tcplab_path())
-            .args(args)
-            .env("TCPLAB_SESSION", &self.name)
-            .stdin(Stdio::null())
-            .output()
-            .expect("tcplab can be started")
+        let mut command = Command::new(tcplab_path());
+        command.args(args).env("TCPLAB_SESSION", &self.name).stdin(Stdio::null());
+        if let Some(log) = &self.log {
+            command.env("TCPLAB_LOG", "debug,tcplab::tcp=trace").env("TCPLAB_LOG_FILE", log);
+        }
+        command.output().expect("tcplab can be started")
     }
 
     /// Sets a sysctl.
@@ -146,6 +171,13 @@ impl Drop for Session {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
+        if let Some(log) = &self.log {
+            if std::thread::panicking() {
+                eprintln!("the stack's log is {}", log.display());
+            } else {
+                let _ = std::fs::remove_file(log);
+            }
+        }
     }
 }
 
@@ -244,6 +276,19 @@ pub(crate) fn describe(status: Option<ExitStatus>) -> String {
             (None, signal) => format!("killed by signal {}", signal.unwrap_or(0)),
         },
     }
+}
+
+/// Says, visibly also in a run that passes, what a test does not do here.
+///
+/// # Panics
+/// With `TCPLAB_REQUIRE_PROGRAMS=1`, where nothing may be skipped.
+pub(crate) fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("?");
+    let required = std::env::var_os("TCPLAB_REQUIRE_PROGRAMS").is_some_and(|value| value == "1");
+    assert!(!required, "{test} cannot run: {reason}");
+    // Not eprint!(): the test harness swallows that.
+    let _ = io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }
 
 /// Waits until `condition` holds.

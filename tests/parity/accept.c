@@ -262,6 +262,25 @@ CASE(closing_the_listener_resets_who_was_not_accepted)
     T(connect(tcp4(), AT(none)));
 }
 
+CASE(closing_the_listener_right_after_accept_harms_nothing)
+{
+    int echoed = 0;
+    for (int i = 0; i < 200; i++) {
+        struct addr server = v4("127.0.0.1", free_port());
+        int l = tcp4();
+        char x = '?';
+        MUST(bind(l, AT(server)));
+        MUST(listen(l, 4));
+        int c = connected_to(&server), s = MUST(accept(l, NULL, NULL));
+        MUST(close(l));
+        if (write(c, "x", 1) == 1 && read(s, &x, 1) == 1 && x == 'x')
+            echoed++;
+        reset(c);
+        MUST(close(s));
+    }
+    trace("connections that work: %d", echoed);
+}
+
 static void shut_listener(struct helper *h)
 {
     MUST(shutdown(h->argument, SHUT_RD));

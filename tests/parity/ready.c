@@ -126,7 +126,7 @@ CASE(epoll_listener)
     FD(accept(l, NULL, NULL));
     NO_EDGE(ep);
     T(shutdown(l, SHUT_RD));
-    EDGES(ep, EPOLLIN | EPOLLHUP | EPOLLRDHUP);
+    EDGES(ep, EPOLLHUP);
 }
 
 CASE(epoll_data_fin_edges)

@@ -49,6 +49,8 @@
 
 /* How long a condition is waited for before the trace says that it did not come. */
 #define DEADLINE_MS 5000
+/* A call that wrongly blocks ends the case, so that its trace shows which one it was. */
+#define CASE_LIMIT_S 30
 /* How long poll() must say the same before SETTLE believes that nothing more is on its way. */
 #define SETTLED_MS 60
 
@@ -761,6 +763,7 @@ int main(int argc, char **argv)
     for (struct trace_case *c = trace_cases; c && argc == 2; c = c->next)
         if (strcmp(c->name, argv[1]) == 0) {
             on_signal(SIGPIPE, SA_RESTART);
+            alarm(CASE_LIMIT_S);
             c->run(c->argument);
             trace("end");
             exit(0);

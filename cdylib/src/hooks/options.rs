@@ -7,6 +7,7 @@ use redhook::{hook, real};
 use tcplab_ipc::Errno;
 
 use crate::descriptor::{self, Socket};
+use crate::sockaddr::is_bad;
 use crate::{errno, ops};
 
 hook! {
@@ -40,7 +41,7 @@ unsafe fn get(
     out: *mut c_void,
     len: *mut socklen_t,
 ) -> Result<(), Errno> {
-    if len.is_null() {
+    if is_bad(len) {
         return Err(Errno::EFAULT);
     }
     // SAFETY: the program's length.
@@ -48,7 +49,7 @@ unsafe fn get(
     if room.cast_signed() < 0 {
         return Err(Errno::EINVAL);
     }
-    if out.is_null() && room != 0 {
+    if is_bad(out) && room != 0 {
         return Err(Errno::EFAULT);
     }
     let place = match room {
@@ -74,7 +75,7 @@ unsafe fn set(
     if len.cast_signed() < 0 {
         return Err(Errno::EINVAL);
     }
-    if value.is_null() && len != 0 {
+    if is_bad(value) && len != 0 {
         return Err(Errno::EFAULT);
     }
     let octets = match len {

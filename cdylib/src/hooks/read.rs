@@ -8,9 +8,11 @@ use libc::{
     timespec,
 };
 use tcplab_ipc::Errno;
+use tcplab_ipc::names::Role;
 
 use crate::descriptor::{self, Hint};
 use crate::ops::io::{self, Verdict};
+use crate::sockaddr::is_bad;
 use crate::{errno, ops, sys};
 
 /// Linux's limit of messages in one `recvmmsg` or `sendmmsg`.
@@ -22,7 +24,7 @@ fn reading(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t) -> ssize_t {
     match io::before_read(fd) {
         Verdict::Go => {}
         Verdict::Foreign => return attempt(),
-        Verdict::Unconnected => return errno::fail(Errno::ENOTCONN),
+        Verdict::Unconnected => return errno::long(io::unconnected_read(fd)),
     }
     let got = attempt();
     if got > 0 || (got == 0 && len == 0) {
@@ -38,7 +40,8 @@ fn after(fd: c_int, got: ssize_t) -> ssize_t {
 
 cancellable! {
     fn read(fd: c_int, out: *mut c_void, len: size_t) -> ssize_t {
-        if descriptor::hint(fd) == Hint::Foreign {
+        // The kernel gives 0 for a read of nothing from any socket.
+        if descriptor::hint(fd) == Hint::Foreign || len == 0 {
             // SAFETY: the program's arguments.
             return unsafe { read::REAL.get()(fd, out, len) };
         }
@@ -96,7 +99,7 @@ cancellable! {
         }
         // SAFETY: the program's arguments.
         let got = unsafe { receive(fd, out, len, flags) };
-        if got >= 0 && !from.is_null() && !from_len.is_null() {
+        if got >= 0 && !from.is_null() && !is_bad(from_len) {
             // SAFETY: the program's place for a length. TCP names nobody here.
             unsafe { *from_len = 0 };
         }
@@ -121,7 +124,7 @@ cancellable! {
     }
 
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
-        if descriptor::ours(fd).is_some() && !message.is_null() {
+        if descriptor::ours(fd).is_some() && !is_bad(message) {
             // SAFETY: the program's message.
             return unsafe { receive_message(fd, &mut *message, flags) };
         }
@@ -141,7 +144,7 @@ cancellable! {
         flags: c_int,
         timeout: *mut timespec,
     ) -> c_int {
-        if descriptor::ours(fd).is_some() && !messages.is_null() {
+        if descriptor::ours(fd).is_some() && !is_bad(messages) {
             // SAFETY: the program's messages.
             return unsafe { receive_messages(fd, messages, count, flags, timeout) };
         }
@@ -163,8 +166,26 @@ unsafe fn receive(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssi
     if flags & (libc::MSG_TRUNC | libc::MSG_ERRQUEUE) != 0 && descriptor::ours(fd).is_some() {
         return receive_unusually(fd, len, flags);
     }
+    if flags & libc::MSG_OOB != 0
+        && descriptor::ours(fd).is_some_and(|socket| socket.role() == Role::Fresh)
+    {
+        return errno::fail(Errno::EINVAL);
+    }
     // SAFETY: the caller's promise.
-    reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) })
+    let got = reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) });
+    if got < 0 && len == 0 && waited(fd, flags) {
+        // TCP waits for octets it will not take, and is content.
+        return 0;
+    }
+    got
+}
+
+/// Whether a read that gave EAGAIN had waited until `SO_RCVTIMEO` was over.
+#[cold]
+fn waited(fd: c_int, flags: c_int) -> bool {
+    errno::get() == Errno::EAGAIN
+        && flags & libc::MSG_DONTWAIT == 0
+        && descriptor::ours(fd).is_some_and(|socket| !socket.is_nonblocking())
 }
 
 /// What `AF_UNIX` does otherwise: MSG_TRUNC throws octets away, MSG_ERRQUEUE reads no octets.
@@ -226,7 +247,7 @@ unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssiz
 /// # Safety
 /// The message has as many parts as it says.
 unsafe fn total(message: &msghdr) -> usize {
-    if message.msg_iov.is_null() {
+    if is_bad(message.msg_iov) {
         return 0;
     }
     // SAFETY: the caller's promise.

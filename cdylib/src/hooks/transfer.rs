@@ -14,7 +14,7 @@ fn transferring(out: c_int, attempt: impl Fn() -> ssize_t) -> ssize_t {
     match io::before_write(out) {
         Verdict::Go => {}
         Verdict::Foreign => return attempt(),
-        Verdict::Unconnected => return errno::fail(io::broken_pipe(Signal::Raise)),
+        Verdict::Unconnected => return errno::fail(io::unconnected_write(out, Signal::Raise)),
     }
     let mask = sys::block_signals(SIGPIPE_ONLY);
     // Where it was not blocked before, none can have been waiting.
@@ -72,7 +72,7 @@ cancellable! {
         match io::before_read(from) {
             Verdict::Go => {}
             Verdict::Foreign => return attempt(),
-            Verdict::Unconnected => return errno::fail(Errno::ENOTCONN),
+            Verdict::Unconnected => return errno::long(io::unconnected_read(from)),
         }
         let got = attempt();
         if got > 0 || len == 0 {

@@ -1,13 +1,16 @@
 //! `write`, `send` and their kin: on ours always with MSG_NOSIGNAL, because whether SIGPIPE is
 //! due is TCP's to say.
 
+use core::ptr;
+
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use tcplab_ipc::Errno;
 
 use super::read::MAX_MESSAGES;
 use crate::descriptor::{self, Hint, Socket};
-use crate::errno;
 use crate::ops::io::{self, Signal, Verdict};
+use crate::sockaddr::{Given, is_bad};
+use crate::{errno, ops};
 
 /// Linux's limit of parts in one `writev`.
 const MAX_PARTS: c_int = 1024;
@@ -25,7 +28,7 @@ fn writing(
     match io::before_write(fd) {
         Verdict::Go => {}
         Verdict::Foreign => return otherwise(),
-        Verdict::Unconnected => return errno::fail(io::broken_pipe(signal)),
+        Verdict::Unconnected => return errno::fail(io::unconnected_write(fd, signal)),
     }
     let put = attempt(libc::MSG_NOSIGNAL);
     if put >= 0 {
@@ -83,7 +86,8 @@ cancellable! {
         if flags & libc::MSG_FASTOPEN != 0
             && let Some(socket) = descriptor::ours(fd)
         {
-            return errno::fail(io::no_fast_open(&socket));
+            // SAFETY: no address.
+            return unsafe { send_after_connect(&socket, (ptr::null(), 0), flags, |_| -1) };
         }
         writing(
             fd,
@@ -103,17 +107,22 @@ cancellable! {
         to: *const sockaddr,
         to_len: socklen_t,
     ) -> ssize_t {
-        if descriptor::ours(fd).is_none() {
+        let Some(socket) = descriptor::ours(fd) else {
             // SAFETY: the program's arguments.
             return unsafe { sendto::REAL.get()(fd, octets, len, flags, to, to_len) };
+        };
+        // SAFETY: the program's arguments.
+        let sending = |flags| unsafe { send(fd, octets, len, flags) };
+        if flags & libc::MSG_FASTOPEN != 0 {
+            // SAFETY: the program's arguments.
+            return unsafe { send_after_connect(&socket, (to, to_len), flags, sending) };
         }
         // TCP ignores the address.
-        // SAFETY: the program's arguments.
-        unsafe { send(fd, octets, len, flags) }
+        sending(flags)
     }
 
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
-        let Some(socket) = descriptor::ours(fd).filter(|_| !message.is_null()) else {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !is_bad(message)) else {
             // SAFETY: the program's arguments.
             return unsafe { sendmsg::REAL.get()(fd, message, flags) };
         };
@@ -122,7 +131,7 @@ cancellable! {
     }
 
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int {
-        let Some(socket) = descriptor::ours(fd).filter(|_| !messages.is_null()) else {
+        let Some(socket) = descriptor::ours(fd).filter(|_| !is_bad(messages)) else {
             // SAFETY: the program's arguments.
             return unsafe { sendmmsg::REAL.get()(fd, messages, count, flags) };
         };
@@ -142,13 +151,37 @@ cancellable! {
     }
 }
 
+/// A send with MSG_FASTOPEN: as where the peer gave no cookie, that is `connect()`, then `send`
+/// without the flag.
+///
+/// # Safety
+/// The address is as the program gave it.
+#[cold]
+unsafe fn send_after_connect(
+    socket: &Socket,
+    (to, len): (*const sockaddr, socklen_t),
+    flags: c_int,
+    send: impl Fn(c_int) -> ssize_t,
+) -> ssize_t {
+    // SAFETY: the caller's promise.
+    let given = unsafe { Given::read(to, len) };
+    match given.and_then(|given| ops::connect::connect(socket, &given, 0)) {
+        Ok(()) => send(flags & !libc::MSG_FASTOPEN),
+        Err(errno) => errno::fail(errno),
+    }
+}
+
 /// `sendmsg` on one of ours: no name and no control messages, which TCP ignores, go with it.
 ///
 /// # Safety
 /// As `sendmsg`.
 unsafe fn send_message(socket: &Socket, message: &msghdr, flags: c_int) -> ssize_t {
     if flags & libc::MSG_FASTOPEN != 0 {
-        return errno::fail(io::no_fast_open(socket));
+        let to = (message.msg_name.cast_const().cast(), message.msg_namelen);
+        // SAFETY: the program's message.
+        let sending = |flags| unsafe { send_message(socket, message, flags) };
+        // SAFETY: the program's message.
+        return unsafe { send_after_connect(socket, to, flags, sending) };
     }
     let fd = socket.fd;
     let (parts, count) = (message.msg_iov, message.msg_iovlen);

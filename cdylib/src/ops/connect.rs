@@ -80,7 +80,11 @@ fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) ->
             let plugged = establish(socket, caller, plugging, Filler::With);
             control::discard(channel);
             plugged?;
-            Err(if errno == Errno::EAGAIN { Errno::EINPROGRESS } else { errno })
+            Err(match (errno, plugging) {
+                (Errno::EAGAIN, Plugging::Already) => Errno::EALREADY,
+                (Errno::EAGAIN, _) => Errno::EINPROGRESS,
+                (errno, _) => errno,
+            })
         }
     }
 }

@@ -75,23 +75,28 @@ pub(crate) fn after_read(fd: c_int, result: Result<usize, Errno>) -> Result<usiz
     let Some(socket) = descriptor::ours(fd) else { return result };
     match result {
         Ok(_) => end_of_file(&socket),
-        Err(Errno::ECONNRESET) => Err(reason(&socket).unwrap_or(Errno::ECONNRESET)),
+        Err(Errno::ECONNRESET) => match reason(&socket) {
+            // Reset after the peer's FIN: a matter for writers; the stream has ended in order.
+            Some(Errno::EPIPE) => Ok(0),
+            reason => Err(reason.unwrap_or(Errno::ECONNRESET)),
+        },
         Err(_) if socket.role() == Role::Fresh => Err(Errno::ENOTCONN),
         Err(errno) => Err(errno),
     }
 }
 
-/// The stack's end says no more octets: a FIN. Or, where both directions are over, a reset that
-/// the kernel socket could not show, or the stack's own death; neither must look like a FIN.
+/// The stack's end says no more octets: a FIN. Where it is closed altogether, it may be a RST that
+/// found no octets to make the kernel say so, or the stack's own death; neither must look like
+/// one.
 fn end_of_file(socket: &Socket) -> Result<usize, Errno> {
     let events = sys::poll(socket.fd, 0, 0).unwrap_or(0);
     if events & libc::POLLHUP == 0 {
         return Ok(0);
     }
     match reason(socket) {
-        None => Ok(0),
         Some(Errno::ENETDOWN) => Err(Errno::ECONNRESET),
-        Some(errno) => Err(errno),
+        Some(errno) if errno != Errno::EPIPE => Err(errno),
+        _ => Ok(0),
     }
 }
 
@@ -127,16 +132,39 @@ pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {
     errno
 }
 
-/// EPIPE, with SIGPIPE as the program wants it.
+/// What a read from `fd` gives, which is ours but not connected.
 #[cold]
-pub(crate) fn broken_pipe(signal: Signal) -> Errno {
+pub(crate) fn unconnected_read(fd: c_int) -> Result<usize, Errno> {
+    match pending(fd) {
+        Some(errno) => Err(errno),
+        // shutdown() of it failed, but shut it.
+        None if is_shut_for_reading(fd) => Ok(0),
+        None => Err(Errno::ENOTCONN),
+    }
+}
+
+fn is_shut_for_reading(fd: c_int) -> bool {
+    sys::poll(fd, libc::POLLRDHUP, 0).is_ok_and(|events| events & libc::POLLRDHUP != 0)
+}
+
+/// The error of a write to `fd`, which is ours but not connected; the signal is raised.
+#[cold]
+pub(crate) fn unconnected_write(fd: c_int, signal: Signal) -> Errno {
+    pending(fd).unwrap_or_else(|| broken_pipe(signal))
+}
+
+fn pending(fd: c_int) -> Option<Errno> {
+    let socket = descriptor::ours(fd).filter(|socket| socket.role() == Role::Fresh)?;
+    match options::pending_on_fresh(&socket) {
+        0 => None,
+        errno => Some(Errno(errno)),
+    }
+}
+
+/// EPIPE, with SIGPIPE as the program wants it.
+fn broken_pipe(signal: Signal) -> Errno {
     if signal == Signal::Raise {
         sys::raise(libc::SIGPIPE);
     }
     Errno::EPIPE
-}
-
-/// The answer to MSG_FASTOPEN: as where `net.ipv4.tcp_fastopen` does not allow it.
-pub(crate) fn no_fast_open(socket: &Socket) -> Errno {
-    if socket.role() == Role::Connection { Errno::EISCONN } else { Errno::EOPNOTSUPP }
 }

@@ -12,6 +12,7 @@ use crate::{control, sys};
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 const SO_PASSSEC: c_int = 34;
+const SO_PEEK_OFF: c_int = 42;
 const SO_PEERGROUPS: c_int = 59;
 const SO_PASSPIDFD: c_int = 76;
 const SO_PEERPIDFD: c_int = 77;
@@ -22,6 +23,8 @@ enum Authority {
     /// The kernel socket behaves by it, so it is set there too (and the stack told, for sockets
     /// that inherit it).
     Kernel,
+    /// The stack, but the kernel socket's reads behave by it, so it is set there too.
+    Both,
     /// It is about `AF_UNIX` peers: answered as by a TCP socket of the kernel.
     OtherFamily,
     /// Follows from what the socket is.
@@ -41,9 +44,10 @@ fn authority(socket: &Socket, level: c_int, name: c_int) -> Authority {
         | libc::SO_SNDTIMEO
         | SO_RCVTIMEO_NEW
         | SO_SNDTIMEO_NEW
-        | libc::SO_RCVLOWAT
+        | SO_PEEK_OFF
         | libc::SO_LINGER
         | libc::SO_OOBINLINE => Authority::Kernel,
+        libc::SO_RCVLOWAT => Authority::Both,
         libc::SO_PEERCRED
         | libc::SO_PASSCRED
         | libc::SO_PEERSEC
@@ -82,7 +86,7 @@ pub(crate) fn get(
         }
         Authority::Shim(value) => Ok(copy(&value.to_ne_bytes(), out)),
         Authority::Error => Ok(copy(&take_error(socket).to_ne_bytes(), out)),
-        Authority::Stack => {
+        Authority::Both | Authority::Stack => {
             let room = out.len().min(MAX_OPTION) as u32;
             let request = Request::GetOption(level, name, room);
             match control::call(socket, &request, &mut [0; MAX_MESSAGE])? {
@@ -111,6 +115,11 @@ pub(crate) fn set(socket: &Socket, level: c_int, name: c_int, value: &[u8]) -> R
             sys::set_option_octets(socket.fd, level, name, value)?;
             control::ask(socket, &request)
         }
+        Authority::Both => {
+            control::ask(socket, &request)?;
+            let _ = sys::set_option_octets(socket.fd, level, name, value);
+            Ok(())
+        }
         Authority::OtherFamily => {
             as_kernel_tcp(socket.domain, |fd| sys::set_option_octets(fd, level, name, value))
         }
@@ -132,7 +141,7 @@ fn as_kernel_tcp<T>(
 /// `SO_ERROR`: the pending error, which is none afterwards.
 pub(crate) fn take_error(socket: &Socket) -> c_int {
     if socket.role() == Role::Fresh {
-        return 0;
+        return pending_on_fresh(socket);
     }
     if descriptor::hint(socket.fd) != Hint::Connection {
         plug::settle(socket.fd);
@@ -150,4 +159,10 @@ pub(crate) fn take_error(socket: &Socket) -> c_int {
         Ok(stacks) => stacks as c_int,
         Err(_) => Errno::ENETDOWN.0,
     }
+}
+
+/// The error that a socket without a connection holds: Linux leaves one after
+/// `connect(AF_UNSPEC)`.
+pub(crate) fn pending_on_fresh(socket: &Socket) -> c_int {
+    control::ask_number(socket, &Request::TakeError).unwrap_or(0) as c_int
 }

@@ -36,6 +36,14 @@ pub(crate) fn plug(
     caller: usize,
     filler: Filler,
 ) -> Result<(), Errno> {
+    match plug_once(socket, call, caller, filler) {
+        // shutdown() before: failed for TCP, but the kernel socket writes no more.
+        Err(Errno::EPIPE) => plug_once(&replace(socket)?, call, caller, filler),
+        outcome => outcome,
+    }
+}
+
+fn plug_once(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Result<(), Errno> {
     if filler == Filler::With {
         let size = sys::get_option::<c_int>(socket.fd, libc::SO_SNDBUF)?;
         sys::set_option(socket.fd, libc::SO_RCVBUF, &(size / 2))?;
@@ -82,6 +90,7 @@ fn send(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Result<()
     // SAFETY: the parts live across the call, and are only read.
     match unsafe { sys::sendmsg(socket.fd, &message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) } {
         Ok(len) if len == record.len() + filler.len() => Ok(()),
+        Err(Errno::EPIPE) => Err(Errno::EPIPE),
         _ => Err(Errno::ENETDOWN),
     }
 }
@@ -95,18 +104,16 @@ pub(crate) fn acknowledge(socket: &Socket, caller: usize) {
 /// Gives a connection that is no longer being made its send buffer back. Tells whether it is
 /// still being made.
 pub(crate) fn settle(fd: c_int) -> Hint {
-    match sys::poll(fd, libc::POLLOUT, 0) {
-        Ok(0) => Hint::Connecting,
-        _ => {
-            if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER)
-                && let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF)
-            {
-                let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
-            }
-            descriptor::note(fd, Hint::Connection);
-            Hint::Connection
+    if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER) {
+        if sys::poll(fd, libc::POLLOUT, 0) == Ok(0) {
+            return Hint::Connecting;
+        }
+        if let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF) {
+            let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
         }
     }
+    descriptor::note(fd, Hint::Connection);
+    Hint::Connection
 }
 
 /// Puts a fresh kernel socket under the number of `socket`, whose own has been connected once and

@@ -5,12 +5,13 @@ use tcplab_ipc::Errno;
 use tcplab_ipc::message::{How, Request};
 use tcplab_ipc::names::Role;
 
-use crate::descriptor::Socket;
-use crate::ops::plug;
+use crate::descriptor::{self, Hint, Socket};
+use crate::ops::{names, plug};
 use crate::{control, sys};
 
 /// `shutdown()` on one of our sockets.
 pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
+    let asked = how;
     let how = match how {
         libc::SHUT_RD => How::Read,
         libc::SHUT_WR => How::Write,
@@ -18,20 +19,35 @@ pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
         _ => return Err(Errno::EINVAL),
     };
     match socket.role() {
-        Role::Fresh => Err(Errno::ENOTCONN),
+        Role::Fresh => {
+            // Linux: an error, and yet the directions are shut from now on.
+            let _ = sys::shutdown(socket.fd, asked);
+            Err(Errno::ENOTCONN)
+        }
         // Linux: stops listening, except for SHUT_WR, which does nothing.
         Role::Listener if how == How::Write => Ok(()),
         Role::Listener => {
             control::ask(socket, &Request::Shutdown(how))?;
             plug::replace(socket).map(drop)
         }
-        Role::Connection => {
-            control::ask(socket, &Request::Shutdown(how))?;
-            if how != How::Read {
-                // SHUT_RD would look like a close to the stack.
-                let _ = sys::shutdown(socket.fd, libc::SHUT_WR);
-            }
-            Ok(())
-        }
+        Role::Connection => shutdown_connection(socket, how),
     }
+}
+
+fn shutdown_connection(socket: &Socket, how: How) -> Result<(), Errno> {
+    let was_connecting = is_connecting(socket);
+    control::ask(socket, &Request::Shutdown(how))?;
+    if was_connecting && names::peer(socket) == Err(Errno::ENOTCONN) {
+        // Linux: in SYN-SENT it is the end of the attempt; the socket is unconnected again.
+        return plug::replace(socket).map(drop);
+    }
+    if how != How::Read {
+        // SHUT_RD would look like a close to the stack.
+        let _ = sys::shutdown(socket.fd, libc::SHUT_WR);
+    }
+    Ok(())
+}
+
+fn is_connecting(socket: &Socket) -> bool {
+    descriptor::hint(socket.fd) != Hint::Connection && plug::settle(socket.fd) == Hint::Connecting
 }

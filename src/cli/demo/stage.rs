@@ -17,7 +17,7 @@ use super::super::{Failure, Outcome, print, sysctl};
 use super::programs::{Language, Program, Workshop};
 
 /// MSL of the demo's session: TIME-WAIT lasts twice as long.
-pub(super) const MSL_MS: u64 = 500;
+pub(super) const MSL_MS: u64 = 750;
 /// TIME-WAIT of the demo's session.
 pub(super) const TIME_WAIT: Duration = Duration::from_millis(2 * MSL_MS);
 /// How long something that must happen is waited for.
@@ -120,7 +120,7 @@ impl Stage {
 
     /// Starts a program as a user would, and shows the line.
     pub(super) fn start(&mut self, program: Program, arguments: &[&str]) -> Result<Actor, Failure> {
-        let line = format!("tcplab run -- ./{} {}", program.name, arguments.join(" "));
+        let line = format!("tcplab run -- ./{} {}", program.name, quoted(arguments));
         self.write(&format!("  {} {}\n", self.style.faint("$"), self.style.command(&line)))?;
         self.actors += 1;
         let output = self.workshop.directory().join(format!("{}.out", self.actors));
@@ -190,7 +190,7 @@ impl Stage {
             }
         };
         let output = actor.output();
-        for line in output.lines() {
+        for line in output.lines().filter(|line| !line.is_empty()) {
             self.write(&format!(
                 "    {} {line}\n",
                 self.style.faint(&format!("{} |", actor.name))
@@ -344,6 +344,15 @@ impl Drop for Held {
     fn drop(&mut self) {
         signal(&self.0, libc::SIGCONT);
     }
+}
+
+/// The words as one would type them.
+fn quoted(words: &[&str]) -> String {
+    let quote = |word: &&str| match word.is_empty() || word.contains([' ', '*']) {
+        true => format!("'{word}'"),
+        false => (*word).to_owned(),
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
 fn signal(processes: &[i32], number: libc::c_int) {

@@ -16,11 +16,20 @@ const TOLERANCE: Duration = Duration::from_millis(100);
 /// Ephemeral ports of the exhausted client.
 const PORTS: usize = 4;
 
+/// For scenes where several programs must run within one TIME-WAIT, on a busy machine too.
+const LONGER_MSL: &str = "net.tcplab.tcp_msl_ms=1500";
+
+/// Arguments of a client that does not close first: it gets four lines for its five, and waits
+/// for the fifth until the server has closed.
+fn request(port: &str) -> [&str; 6] {
+    [port, "GET / HTTP/1.0", "Host: localhost", "Accept: */*", "", ""]
+}
+
 /// S13: bind() fails until 2MSL is over, though the first server is long dead.
 pub(super) fn restart_eaddrinuse(stage: &mut Stage) -> Result<(), Failure> {
     stage.say("A server without SO_REUSEADDR that closes first, as HTTP/1.0 servers do:")?;
     let server = stage.serve(CLOSES_FIRST, &["-1", "8004"], RESTART_PORT)?;
-    stage.run(CLIENT, &["8004", "GET"])?;
+    stage.run(CLIENT, &request("8004"))?;
     stage.finish(server)?;
     let ended = Instant::now();
     let waiting = stage.until(RESTART_PORT, |sight| sight.server("TIME-WAIT").is_some())?;
@@ -46,7 +55,7 @@ pub(super) fn restart_eaddrinuse(stage: &mut Stage) -> Result<(), Failure> {
 
     stage.say("With SO_REUSEADDR (-r) in the old and in the new server:")?;
     let server = stage.serve(CLOSES_FIRST, &["-r", "-1", "8004"], RESTART_PORT)?;
-    stage.run(CLIENT, &["8004", "GET"])?;
+    stage.run(CLIENT, &request("8004"))?;
     stage.finish(server)?;
     let server = stage.serve(CLOSES_FIRST, &["-r", "-1", "8004"], RESTART_PORT)?;
     let both = stage.sight(RESTART_PORT)?;
@@ -85,9 +94,10 @@ pub(super) fn time_wait_expires(stage: &mut Stage) -> Result<(), Failure> {
 
 /// S25: TIME-WAIT on the server's port; the passive closer has none.
 pub(super) fn server_closes_first(stage: &mut Stage) -> Result<(), Failure> {
+    stage.sysctl(LONGER_MSL)?;
     let server = stage.serve(CLOSES_FIRST, &["-r", "8009"], FIRST_PORT)?;
     for _ in 0..3 {
-        stage.run(CLIENT, &["8009", "GET"])?;
+        stage.run(CLIENT, &request("8009"))?;
     }
     let waiting = stage
         .until(FIRST_PORT, |sight| sight.count("TIME-WAIT") == 3 && sight.sockets.len() == 4)?;
@@ -101,6 +111,7 @@ pub(super) fn server_closes_first(stage: &mut Stage) -> Result<(), Failure> {
         waiting.client("TIME-WAIT").is_none(),
         "the clients, who closed second, have none",
     )?;
+    stage.sysctl(&format!("net.tcplab.tcp_msl_ms={MSL_MS}"))?;
     drop(server);
     Ok(())
 }
@@ -111,8 +122,7 @@ pub(super) fn port_exhaustion(stage: &mut Stage) -> Result<(), Failure> {
     stage.say("A range of four ports, and TIME-WAIT that may not be taken over:")?;
     stage.sysctl("net.ipv4.ip_local_port_range='40000 40003'")?;
     stage.sysctl("net.ipv4.tcp_tw_reuse=0")?;
-    // Four clients one after another must fit in one TIME-WAIT, on a busy machine too.
-    stage.sysctl("net.tcplab.tcp_msl_ms=1000")?;
+    stage.sysctl(LONGER_MSL)?;
     for _ in 0..PORTS {
         stage.run(CLIENT, &["8010", "hi"])?;
     }

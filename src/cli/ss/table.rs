@@ -171,7 +171,8 @@ fn extended(socket: &Socket) -> String {
     if !row.accepted {
         parts.push("not-accepted".to_owned());
     }
-    if row.orphan {
+    // That no process holds a TIME-WAIT goes without saying.
+    if row.orphan && row.state != "TIME-WAIT" {
         parts.push("orphan".to_owned());
     }
     parts.join(" ")

@@ -19,7 +19,7 @@ const MIN_PATH_MSS: usize = 536;
 fn path_mss(mtu: usize, remote: IpAddr) -> u16 {
     let ip_header_len = if remote.is_ipv4() { 20 } else { 40 };
     let by_mtu = mtu.saturating_sub(ip_header_len + HEADERS_LEN);
-    by_mtu.min(MAX_UDP_PAYLOAD - 20).max(MIN_PATH_MSS) as u16
+    by_mtu.clamp(MIN_PATH_MSS, MAX_UDP_PAYLOAD - 20) as u16
 }
 
 impl SocketOptions {

@@ -116,8 +116,7 @@ fn connection_info(state: u8, info: &Info, unsent: u32, path_mtu: u32) -> Vec<u8
     ]);
     let (sent, received) = (millis(info.last_sent), millis(info.last_received));
     fields.words(&[sent, 0, received, received]);
-    let ssthresh =
-        if info.ssthresh == u32::MAX { i32::MAX as u32 } else { info.ssthresh / mss };
+    let ssthresh = if info.ssthresh == u32::MAX { i32::MAX as u32 } else { info.ssthresh / mss };
     fields.words(&[
         path_mtu,
         info.rcv_space,

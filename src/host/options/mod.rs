@@ -59,9 +59,8 @@ pub(super) struct SocketOptions {
     rto_max_ms: Option<u32>,
     rto_min_us: Option<u32>,
     notsent_lowat: Option<u32>,
-    /// IP_FREEBIND or IP_TRANSPARENT.
     pub(super) free_bind: bool,
-    transparent: bool,
+    pub(super) transparent: bool,
     /// IP_BIND_ADDRESS_NO_PORT
     pub(super) no_port: bool,
     /// IP_LOCAL_PORT_RANGE
@@ -147,7 +146,13 @@ fn within(value: i32, low: i32, high: i32) -> Result<i32, Errno> {
 }
 
 impl SocketOptions {
-    fn set_simple(&mut self, level: i32, table: &[Simple], name: i32, value: i32) -> Result<(), Errno> {
+    fn set_simple(
+        &mut self,
+        level: i32,
+        table: &[Simple],
+        name: i32,
+        value: i32,
+    ) -> Result<(), Errno> {
         let option = table.iter().find(|option| option.name == name).ok_or(Errno::ENOPROTOOPT)?;
         let value = match option.accepts {
             Accepts::Bool => i32::from(value != 0),

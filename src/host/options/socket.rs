@@ -116,9 +116,7 @@ impl Host {
             libc::SO_REUSEADDR => Answer::flag(options.reuse_address),
             libc::SO_REUSEPORT => Answer::flag(options.reuse_port),
             libc::SO_KEEPALIVE => Answer::flag(options.keepalive),
-            libc::SO_SNDBUF => {
-                Answer::Number(options.send_buffer.unwrap_or(send_default) as i32)
-            }
+            libc::SO_SNDBUF => Answer::Number(options.send_buffer.unwrap_or(send_default) as i32),
             libc::SO_RCVBUF => {
                 Answer::Number(options.receive_buffer.unwrap_or(receive_default) as i32)
             }

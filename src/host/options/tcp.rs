@@ -165,9 +165,7 @@ fn congestion(value: &[u8], known: &str) -> Result<(), Errno> {
 /// TCP_MAXSEG as it is now: of the connection, or what was set, or the default of RFC 9293.
 fn max_segment(socket: &Socket, now: Instant) -> i32 {
     match socket.connection() {
-        Some(connection) if socket.state().is_synchronized() => {
-            connection.tcb.info(now).mss as i32
-        }
+        Some(connection) if socket.state().is_synchronized() => connection.tcb.info(now).mss as i32,
         _ if socket.options.max_segment != 0 => socket.options.max_segment.into(),
         _ => DEFAULT_MSS,
     }

@@ -5,6 +5,9 @@
 
 /// Smallest capacity once anything is stored.
 const START_CAPACITY: usize = 4096;
+/// An empty ring larger than this gives its memory back, so that a thousand idle connections that
+/// were busy once do not hold a thousand full buffers.
+const KEEP_CAPACITY: usize = 512 * 1024;
 
 /// Ring of octets; capacity is 0 or a power of two.
 #[derive(Debug, Default)]
@@ -106,6 +109,9 @@ impl Ring {
     pub(in crate::tcp) fn rewind_if_empty(&mut self) {
         if self.len == 0 {
             self.head = 0;
+            if self.capacity() > KEEP_CAPACITY {
+                self.clear();
+            }
         }
     }
 

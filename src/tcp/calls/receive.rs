@@ -34,7 +34,8 @@ impl Tcb {
     pub fn set_unread(&mut self, now: Instant, octets: usize) {
         self.rcv.unread = octets;
         self.note_reading(now);
-        if self.window_update_due() {
+        // Linux: only reading brings an update, so a handshake has three segments.
+        if self.rcv.consumed > 0 && self.window_update_due() {
             self.ack.now = true;
         }
     }

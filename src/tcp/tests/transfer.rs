@@ -101,6 +101,23 @@ fn three_duplicate_acknowledgments_retransmit_at_once() {
 }
 
 #[test]
+fn a_loss_in_a_flight_of_two_segments_does_not_wait_for_the_timer() {
+    for sack in [false, true] {
+        let config = Config { sack, nodelay: true, ..ethernet() };
+        let mut pair = Pair::established(1, &config);
+        // an acknowledgment that moves the window is no duplicate: let it settle
+        assert!(transfer(&mut pair, A, b"warm", Duration::from_secs(1)));
+        pair.run_for(Duration::from_millis(10));
+        let mut seen = 0;
+        pair.rule = Box::new(move |from, segment| {
+            seen += u32::from(from == A && !segment.payload.is_empty());
+            if seen == 1 && from == A { Fate::Drop } else { Fate::Pass }
+        });
+        assert!(transfer(&mut pair, A, &pattern(2000), Duration::from_millis(50)), "sack {sack}");
+    }
+}
+
+#[test]
 fn a_lost_tail_is_retransmitted_by_the_timer() {
     let mut pair = Pair::established(1, &ethernet());
     let mut dropped = false;

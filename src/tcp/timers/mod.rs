@@ -57,9 +57,9 @@ impl fmt::Display for Timer {
         f.pad(match self {
             Timer::Retransmit => "on",
             Timer::Persist => "persist",
-            // ss: the orphan's FIN-WAIT-2 timer is the keep-alive one, and shows as timewait
             Timer::KeepAlive => "keepalive",
             Timer::DelayedAck => "delack",
+            // Linux keeps an orphan in FIN-WAIT-2 as a timewait socket already
             Timer::FinWait2 | Timer::TimeWait => "timewait",
             Timer::User => "user",
         })

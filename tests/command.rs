@@ -1,0 +1,213 @@
+//! The `tcplab` command as its user meets it: exit statuses, signals, messages, tables, the demo.
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use common::{DEADLINE, Program, Session, tcplab_path};
+
+/// `tcplab run -- WORDS` in the session, to its end.
+fn run(session: &Session, words: &[&str]) -> Output {
+    session.try_tcplab(["run", "--"].iter().chain(words).copied())
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Compiles a program that does nothing, with these flags; `None`, with a notice, where cc cannot.
+fn compiled(name: &str, flags: &[&str]) -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let source = program.with_extension("c");
+    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
+    let output = Command::new("cc").args(flags).arg(&source).arg("-o").arg(&program).output();
+    if output.is_ok_and(|output| output.status.success()) {
+        return Some(program);
+    }
+    eprintln!("NOTICE: cc {flags:?} does not work here; that part is not tested");
+    None
+}
+
+#[test]
+fn run_passes_the_exit_status_through() {
+    let session = Session::new();
+    assert_eq!(run(&session, &["true"]).status.code(), Some(0));
+    assert_eq!(run(&session, &["sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(run(&session, &["sh", "-c", "kill -KILL $$"]).status.code(), Some(128 + 9));
+    assert_eq!(run(&session, &["no-such-command-tcplab"]).status.code(), Some(127));
+    assert_eq!(run(&session, &["/etc/passwd"]).status.code(), Some(126));
+}
+
+#[test]
+fn run_adds_nothing_to_the_programs_output() {
+    let session = Session::new();
+    let output = run(&session, &["sh", "-c", "echo out; echo err >&2"]);
+    assert_eq!((output.stdout.as_slice(), stderr(&output).as_str()), (&b"out\n"[..], "err\n"));
+}
+
+#[test]
+fn run_leaves_low_descriptors_as_they_were() {
+    let session = Session::new();
+    let native = Command::new("sh").args(["-c", "ls /proc/$$/fd"]).output().unwrap();
+    let output = run(&session, &["sh", "-c", "ls /proc/$$/fd"]);
+    assert_eq!(String::from_utf8(native.stdout), String::from_utf8(output.stdout));
+}
+
+#[test]
+fn the_program_finds_the_signal_dispositions_of_its_caller() {
+    let session = Session::new();
+    let name = session.name();
+    let run = format!("{} run --session {name} --", tcplab_path().display());
+    for trap in ["", "trap '' PIPE USR1 HUP;"] {
+        let status = |run: &str| {
+            let script = format!("{trap} {run} grep -E '^Sig(Ign|Blk|Cgt)' /proc/self/status");
+            Command::new("sh").args(["-c", &script]).output().unwrap().stdout
+        };
+        let native = String::from_utf8(status("")).unwrap();
+        assert_eq!(String::from_utf8(status(&run)).unwrap(), native);
+        assert!(!native.is_empty());
+    }
+}
+
+#[test]
+fn signals_reach_the_program() {
+    let session = Session::new();
+    let script = "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut command = Command::new(tcplab_path());
+    command.args(["run", "--session", session.name(), "--", "sh", "-c", script]);
+    let mut program = Program::start(command).unwrap();
+    common::wait_for("the script is ready", || program.output().contains("ready"));
+    program.signal(libc::SIGTERM);
+    assert_eq!(program.wait(DEADLINE).and_then(|status| status.code()), Some(3));
+    assert!(program.output().contains("caught"));
+}
+
+#[test]
+fn the_program_does_not_outlive_a_killed_run() {
+    let session = Session::new();
+    let mut command = Command::new(tcplab_path());
+    command.args(["run", "--session", session.name(), "--", "sh", "-c", "echo $$; exec sleep 60"]);
+    let mut program = Program::start(command).unwrap();
+    common::wait_for("the program says its number", || program.output().ends_with('\n'));
+    let process = PathBuf::from(format!("/proc/{}/fd/0", program.output().trim()));
+    program.signal(libc::SIGKILL);
+    assert_eq!(program.wait(DEADLINE).and_then(|status| status.signal()), Some(9));
+    common::wait_for("the program ends", || std::fs::read_link(&process).is_err());
+}
+
+#[test]
+fn a_program_that_cannot_be_preloaded_is_not_run() {
+    let session = Session::new();
+    let Some(program) = compiled("command-static", &["-static"]) else { return };
+    let output = run(&session, &[program.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("statically linked"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_program_that_comes_up_without_the_shim_is_ended() {
+    let session = Session::new();
+    let Some(wrong) = compiled("command-not-the-shim", &["-shared", "-fPIC"]) else { return };
+    for words in [&["true"][..], &["sleep", "60"]] {
+        let output = Command::new(tcplab_path())
+            .args(["run", "--session", session.name(), "--"])
+            .args(words)
+            .env("TCPLAB_PRELOAD", &wrong)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(125));
+        assert!(stderr(&output).contains("never came up"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_address_sanitized_program_runs() {
+    let session = Session::new();
+    let Some(program) = compiled("command-asan", &["-fsanitize=address"]) else { return };
+    let output = run(&session, &[program.to_str().unwrap()]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_shim_in_a_directory_with_a_space_is_loaded() {
+    let session = Session::new();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("with a space: and a colon");
+    std::fs::create_dir_all(&directory).unwrap();
+    let shim = directory.join("libtcplab_preload.so");
+    std::fs::copy(common::preload_path(), &shim).unwrap();
+    let output = Command::new(tcplab_path())
+        .args(["run", "--session", session.name(), "true"])
+        .env("TCPLAB_PRELOAD", &shim)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn sysctls_are_set_before_the_program_runs_and_refused_with_a_reason() {
+    let session = Session::new();
+    let name = "net.tcplab.tcp_msl_ms";
+    let good = session.try_tcplab(["run", "--sysctl", &format!("{name}=777"), "--", "true"]);
+    assert_eq!(good.status.code(), Some(0));
+    assert_eq!(session.tcplab(["sysctl", name]), format!("{name} = 777\n"));
+    assert_eq!(session.tcplab(["sysctl", "-n", "net/tcplab/tcp_msl_ms"]), "777\n");
+    let bad = session.try_tcplab(["run", "--sysctl", "net.ipv4.no_such=1", "--", "true"]);
+    assert_eq!(bad.status.code(), Some(125));
+    assert!(stderr(&bad).contains("net.ipv4.no_such"), "{}", stderr(&bad));
+    assert_eq!(session.try_tcplab(["sysctl", "net.ipv4.no_such"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_session_goes_up_and_down() {
+    let session = Session::new();
+    assert_eq!(session.try_tcplab(["status"]).status.code(), Some(1));
+    assert!(session.tcplab(["up"]).starts_with("session "));
+    assert!(session.tcplab(["status"]).contains(session.name()));
+    session.tcplab(["down"]);
+    assert_eq!(session.try_tcplab(["status"]).status.code(), Some(1));
+    assert_eq!(session.try_tcplab(["down"]).status.code(), Some(0));
+}
+
+#[test]
+fn wrong_usage_is_told_from_failure() {
+    let session = Session::new();
+    for words in [&["ss", "state", "shut"][..], &["--session", "a b", "up"], &["run"], &["fly"]] {
+        let output = session.try_tcplab(words.iter().copied());
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let session = Session::new();
+    session.tcplab(["up"]);
+    let mut child = Command::new(tcplab_path())
+        .args(["sysctl", "--session", session.name(), "-a"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn every_scene_of_the_demo_passes_its_checks() {
+    let output = Command::new(tcplab_path()).args(["demo", "--all"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    assert!(!told.contains("NOT SO"), "{told}");
+}
+
+#[test]
+fn the_tour_takes_less_than_ten_seconds() {
+    let begun = std::time::Instant::now();
+    let output = Command::new(tcplab_path()).arg("demo").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
