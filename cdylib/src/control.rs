@@ -209,7 +209,8 @@ pub(crate) fn stack_lives(socket: &Socket) -> bool {
 
 /// Asks a running stack for the session's secret, and keeps it.
 pub(crate) fn learn_secret(session: &Session) -> Result<(), Errno> {
-    acquire(session, Start::Never).map(release)
+    // Not kept: most processes never make a socket.
+    acquire(session, Start::Never).map(discard)
 }
 
 /// The child of a fork must not talk on its parent's channels.

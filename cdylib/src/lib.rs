@@ -1,8 +1,9 @@
 //! The shim: a library for `LD_PRELOAD` that gives a program's TCP sockets to our stack.
 //!
 //! ```text
-//! program -> hooks/ (one libc family a file; unsafe, thin) -> ops/ (what a call means) -> control (asks the stack)
-//!                                                              descriptor (whose is it?)  sys (the kernel)
+//! program -> hooks/ (libc's symbols; unsafe, thin) -> ops/ (what a call means) -> control (the stack)
+//!              |                                        |                          sys (the kernel)
+//!              +---------- descriptor (whose is it?) ---+
 //! ```
 //!
 //! It keeps no TCP state: each socket is a kernel `AF_UNIX` socket whose name is its identity

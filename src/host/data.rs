@@ -29,6 +29,13 @@ impl Host {
         }
     }
 
+    /// The program writes no more: there is room for all that it has written.
+    pub fn take_rest(&mut self, s: SocketKey) {
+        if let Some(connection) = self.connection_mut(s) {
+            connection.tcb.take_rest();
+        }
+    }
+
     /// `len` octets of what [`Host::send_reserve`] gave were filled.
     pub fn send_commit(&mut self, now: Instant, s: SocketKey, len: usize) {
         if let Some(connection) = self.connection_mut(s) {

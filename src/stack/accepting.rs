@@ -10,7 +10,7 @@ use crate::host::SocketKey;
 use crate::ipc::names::{Name, Object};
 use crate::ipc::record::Arrival;
 use crate::ipc::{Domain, Errno};
-use crate::tcp::{Release, ResetReason};
+use crate::tcp::{Release, ResetReason, State};
 use crate::time::Instant;
 
 /// Options that a connection has from its listener and that the kernel socket acts on, with
@@ -27,15 +27,16 @@ impl Stack {
     /// `child` has finished its handshake: makes its kernel socket and queues it on the
     /// listener's.
     pub(super) fn pass_to_program(&mut self, now: Instant, listener: SocketKey, child: SocketKey) {
-        let Some(listener) = self.endpoints.by_key(listener) else {
+        let index = self.endpoints.by_key(listener);
+        let Some((index, endpoint)) = index.and_then(|i| Some((i, self.endpoints.get(i)?))) else {
             return self.host.release(now, child, Release::Abort(ResetReason::ListenerClosed));
         };
-        match self.make_child(now, listener, child) {
+        match self.make_child(now, listener, endpoint.domain, child) {
             Ok(waiting) => {
-                if let Some(listening) = self.endpoints.get_mut(listener) {
-                    listening.waiting.push_back(waiting);
+                if let Some(endpoint) = self.endpoints.get_mut(index) {
+                    endpoint.waiting.push_back(waiting);
                 }
-                self.hand_over_waiting(listener);
+                self.hand_over_waiting(index);
                 if let Some(index) = self.endpoints.by_key(child) {
                     self.settle(now, index);
                 }
@@ -50,10 +51,10 @@ impl Stack {
     fn make_child(
         &mut self,
         now: Instant,
-        listener: u32,
+        listener: SocketKey,
+        domain: Domain,
         child: SocketKey,
     ) -> Result<Waiting, Errno> {
-        let domain = self.endpoints.get(listener).map_or(Domain::V4, |endpoint| endpoint.domain);
         let (_, peer) = self.host.names(child)?;
         let peer = peer.ok_or(Errno::ENOTCONN)?;
         let id = self.new_id();
@@ -64,7 +65,7 @@ impl Stack {
         self.inherit(now, child, program_end.as_fd());
         let mut endpoint = Endpoint::new(id, domain, child);
         endpoint.phase = Phase::Greeting;
-        endpoint.unaccepted = true;
+        endpoint.waits_on = Some(listener);
         let index = self.endpoints.insert(endpoint);
         let token = self.endpoints.token(index);
         if let Err(error) = self.poller.add(ours.as_fd(), token, Interest::Read) {
@@ -76,6 +77,18 @@ impl Stack {
             endpoint.end = Some(ours);
         }
         Ok(Waiting { arrival: Arrival { id, peer }, program_end })
+    }
+
+    /// A listener is about to close or to stop listening: what the program has accepted before is
+    /// no longer in its queue, although the word of that may not be read yet.
+    pub(super) fn note_accepted(&mut self, now: Instant, listener: SocketKey) {
+        if self.host.state(listener) != Ok(State::Listen) {
+            return;
+        }
+        for index in self.endpoints.select(|endpoint| endpoint.waits_on == Some(listener)) {
+            self.greet(now, index);
+            self.settle(now, index);
+        }
     }
 
     /// Gives the kernel socket of a new connection what its listener had of the options that the

@@ -42,6 +42,11 @@ impl Stack {
     /// Notes what the kernel says of an endpoint.
     pub(super) fn note_readiness(&mut self, index: u32, readiness: Readiness) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        if readiness.read_closed && !endpoint.input.read_closed {
+            // What the program has written before is written, as far as it is concerned: its
+            // state is FIN-WAIT-1 however small the peer's window is.
+            self.host.take_rest(endpoint.key);
+        }
         endpoint.input.readable |= readiness.readable;
         endpoint.input.read_closed |= readiness.read_closed;
         endpoint.input.hung_up |= readiness.hung_up;

@@ -79,7 +79,7 @@ impl Stack {
             kernel::receive(end.as_fd(), &mut record[..1], RecvFlags::empty());
         }
         if plug.call == Call::Accept {
-            endpoint.unaccepted = false;
+            endpoint.waits_on = None;
             let key = endpoint.key;
             self.host.accepted(now, key);
         }

@@ -7,6 +7,7 @@ use super::{Stack, kernel};
 use crate::host::{Connect, SocketKey};
 use crate::ipc::message::{Header, How, MAX_OPTION, Reply, Request, Wait};
 use crate::ipc::{Errno, SocketId};
+use crate::tcp::State;
 use crate::time::Instant;
 
 /// The reply to a request, or that it comes later.
@@ -39,7 +40,10 @@ impl Stack {
             Request::Bind(_) | Request::Listen(_) | Request::Connect(..) => {
                 self.may_conflict(now, waiter, index, key, request)
             }
-            Request::Disconnect => self.host.disconnect(now, key).map(|()| Some(Reply::Done)),
+            Request::Disconnect => {
+                self.note_accepted(now, key);
+                self.host.disconnect(now, key).map(|()| Some(Reply::Done))
+            }
             Request::Renew(id) => self.renew(index, id),
             Request::Shutdown(how) => self.shutdown(now, index, key, how),
             Request::Names => {
@@ -119,9 +123,11 @@ impl Stack {
     /// shutdown(): the end of writing comes through the kernel socket, after the octets; here it
     /// is only checked and announced. The end of reading is ours to tell the program.
     fn shutdown(&mut self, now: Instant, index: u32, key: SocketKey, how: How) -> Outcome {
+        let state = self.host.state(key)?;
+        self.note_accepted(now, key);
         let Some(endpoint) = self.endpoints.get_mut(index) else { return Err(Errno::EBADF) };
         match (endpoint.phase, how) {
-            (Phase::Open, How::Write) => {
+            (Phase::Open, How::Write) if state != State::Closed => {
                 endpoint.told_shutdown = true;
                 return DONE;
             }

@@ -16,6 +16,9 @@ pub(super) const MAX_OUT_OF_ORDER_RUNS: usize = 256;
 pub(super) const DUP_THRESH: u32 = 3;
 /// Octets the send buffer may hold whatever the window is; twice the window above that.
 pub(super) const SEND_BUFFER_FLOOR: usize = 256 * 1024;
+/// Octets the send buffer may hold once the program writes no more: what its kernel socket held,
+/// which `net.core.wmem_max` bounds.
+pub(super) const MAX_REST: usize = 16 << 20;
 /// Segments of the own MSS that the first receive window is good for, so that a path with a
 /// 64 KiB MSS is not stop-and-wait (Linux reaches the same by growing `rcv_ssthresh`).
 pub(super) const INITIAL_WINDOW_SEGMENTS: usize = 6;

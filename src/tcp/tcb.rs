@@ -92,6 +92,8 @@ pub(super) struct Snd {
     pub(super) small: Option<SeqNum>,
     /// the program's octets found no room
     pub(super) was_full: bool,
+    /// the program writes no more: what it has written is taken whole
+    pub(super) takes_rest: bool,
     /// when something was last sent
     pub(super) sent_at: Instant,
 }

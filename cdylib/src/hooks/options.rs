@@ -11,7 +11,13 @@ use crate::sockaddr::is_bad;
 use crate::{errno, ops};
 
 hook! {
-    unsafe fn getsockopt(fd: c_int, level: c_int, name: c_int, out: *mut c_void, len: *mut socklen_t) -> c_int => on_getsockopt {
+    unsafe fn getsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        out: *mut c_void,
+        len: *mut socklen_t
+    ) -> c_int => on_getsockopt {
         match descriptor::ours(fd) {
             // SAFETY: the program's place for a value.
             Some(socket) => errno::unit(unsafe { get(&socket, level, name, out, len) }),
@@ -22,7 +28,13 @@ hook! {
 }
 
 hook! {
-    unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int => on_setsockopt {
+    unsafe fn setsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const c_void,
+        len: socklen_t
+    ) -> c_int => on_setsockopt {
         match descriptor::ours(fd) {
             // SAFETY: the program's value.
             Some(socket) => errno::unit(unsafe { set(&socket, level, name, value, len) }),

@@ -267,8 +267,9 @@ unsafe fn receive_messages(
     timeout: *const timespec,
 ) -> c_int {
     // SAFETY: null or the program's timeout.
-    let timeout_ms = unsafe { timeout.as_ref() }
-        .map(|time| (time.tv_sec as u64).saturating_mul(1000) + time.tv_nsec as u64 / 1_000_000);
+    let timeout_ms = unsafe { timeout.as_ref() }.map(|time| {
+        (time.tv_sec as u64).saturating_mul(1000).saturating_add(time.tv_nsec as u64 / 1_000_000)
+    });
     let start_ms = sys::now_ms();
     let mut wait = flags & !libc::MSG_WAITFORONE;
     let mut done = 0;

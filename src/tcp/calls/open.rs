@@ -106,6 +106,7 @@ fn new_snd(now: Instant, iss: SeqNum) -> Snd {
         fin: Fin::None,
         small: None,
         was_full: false,
+        takes_rest: false,
         sent_at: now,
     }
 }

@@ -1,7 +1,7 @@
 //! SEND (RFC 9293 3.10.2): octets into the send ring.
 
 use crate::tcp::event::Event;
-use crate::tcp::limits::SEND_BUFFER_FLOOR;
+use crate::tcp::limits::{MAX_REST, SEND_BUFFER_FLOOR};
 use crate::tcp::tcb::{Fin, Tcb};
 use crate::time::Instant;
 
@@ -9,8 +9,17 @@ impl Tcb {
     /// Octets the send buffer may hold now: twice what may be in flight (Linux: the send buffer
     /// follows the congestion window), within `config.send_buffer`.
     fn send_limit(&self) -> usize {
+        if self.snd.takes_rest {
+            return MAX_REST;
+        }
         let flight = self.congestion.window().min(self.snd.max_wnd) as usize;
         SEND_BUFFER_FLOOR.max(2 * flight).min(self.config.send_buffer)
+    }
+
+    /// The program has written its last octets, and the kernel still holds some of them: from now
+    /// on there is room for all, so that CLOSE need not wait behind them.
+    pub fn take_rest(&mut self) {
+        self.snd.takes_rest = true;
     }
 
     /// The program may queue octets.
