@@ -27,7 +27,6 @@ struct Client {
     generation: u32,
     uid: u32,
     admission: Admission,
-    ready: bool,
     outbox: VecDeque<Vec<u8>>,
 }
 
@@ -46,7 +45,10 @@ enum Admission {
 pub(super) struct Clients {
     slab: Slab<Client>,
     generation: u32,
-    ready: VecDeque<u32>,
+    /// Clients with a request, by this turn's look.
+    ready: Vec<u32>,
+    /// Clients whose outbox has filled or was flushed: what they are watched for may change.
+    stuffed: Vec<u32>,
     /// Where requests are received.
     packet: Vec<u8>,
 }
@@ -56,21 +58,18 @@ impl Clients {
         self.slab.is_empty()
     }
 
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    pub(super) fn mark_ready(&mut self, index: u32, generation: u32, readiness: Readiness) {
+    /// The kernel says that `index` may be read or written.
+    pub(super) fn note_readiness(&mut self, index: u32, generation: u32, readiness: Readiness) {
         let Some(client) = self.slab.get_mut(index as usize) else { return };
         if client.generation != generation {
             return;
         }
         if readiness.writable {
             client.flush();
+            self.stuffed.push(index);
         }
-        if readiness.readable && !client.ready {
-            client.ready = true;
-            self.ready.push_back(index);
+        if readiness.readable {
+            self.ready.push(index);
         }
     }
 
@@ -81,8 +80,10 @@ impl Clients {
             return;
         }
         let mut packet = [0; MAX_MESSAGE];
-        if let Ok(len) = reply.encode(to.tag, &mut packet) {
-            client.send(&packet[..len]);
+        if let Ok(len) = reply.encode(to.tag, &mut packet)
+            && client.send(&packet[..len]) == Sent::Later
+        {
+            self.stuffed.push(to.client);
         }
     }
 
@@ -94,8 +95,10 @@ impl Clients {
         loop {
             let piece = pieces.next().unwrap_or_default();
             let more = if pieces.peek().is_some() { More::Yes } else { More::No };
-            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet) {
-                client.send(&packet[..len]);
+            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet)
+                && client.send(&packet[..len]) == Sent::Later
+            {
+                self.stuffed.push(to.client);
             }
             if more == More::No {
                 return;
@@ -105,12 +108,14 @@ impl Clients {
 }
 
 impl Client {
-    fn send(&mut self, packet: &[u8]) {
-        let sent =
-            self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock;
-        if !sent && self.outbox.len() < MAX_OUTBOX {
+    fn send(&mut self, packet: &[u8]) -> Sent {
+        if self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock {
+            return Sent::Now;
+        }
+        if self.outbox.len() < MAX_OUTBOX {
             self.outbox.push_back(packet.to_vec());
         }
+        Sent::Later
     }
 
     fn flush(&mut self) {
@@ -124,11 +129,11 @@ impl Client {
     }
 }
 
-/// A request that was taken from a client.
-pub(super) struct Taken {
-    index: u32,
-    generation: u32,
-    packet: Vec<u8>,
+/// Whether a packet could be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Now,
+    Later,
 }
 
 /// What came from a client.
@@ -165,42 +170,40 @@ impl Stack {
         let entry = self.clients.slab.vacant_entry();
         // MAX_CLIENTS bounds the index.
         let index = entry.key() as u32;
-        let interest = Interest::ReadWrite;
+        let interest = Interest::Request;
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
-            entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
+            entry.insert(Client { fd, generation, uid, admission, outbox });
         }
     }
 
-    /// Takes one request of each client that has one, unanswered.
-    pub(super) fn take_requests(&mut self, now: Instant) -> Vec<Taken> {
-        let mut requests = Vec::new();
+    /// Answers one request of each client that had one at the last look at the sockets. Of a
+    /// request that came since, it must first be seen what its program did before: next turn.
+    pub(super) fn serve_clients(&mut self, now: Instant) {
+        let mut ready = std::mem::take(&mut self.clients.ready);
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
-        for _ in 0..self.clients.ready.len() {
-            let Some(index) = self.clients.ready.pop_front() else { break };
-            let Some(client) = self.clients.slab.get_mut(index as usize) else { continue };
+        for index in ready.drain(..) {
+            let Some(client) = self.clients.slab.get(index as usize) else { continue };
             match receive(client, &mut packet) {
-                Packet::Nothing => client.ready = false,
+                Packet::Nothing => {}
                 Packet::Closed => self.drop_client(now, index),
-                Packet::Request(len) => {
-                    // Another may follow: it is asked for in the next turn.
-                    self.clients.ready.push_back(index);
-                    let generation = client.generation;
-                    requests.push(Taken { index, generation, packet: packet[..len].to_vec() });
-                }
+                Packet::Request(len) => self.answer(now, index, &packet[..len]),
             }
         }
         self.clients.packet = packet;
-        requests
+        self.clients.ready = ready;
     }
 
-    /// Answers requests that were taken, of clients that are still there.
-    pub(super) fn answer_requests(&mut self, now: Instant, requests: Vec<Taken>) {
-        for Taken { index, generation, packet } in requests {
-            let client = self.clients.slab.get(index as usize);
-            if client.is_some_and(|client| client.generation == generation) {
-                self.answer(now, index, &packet);
+    /// Watches clients for room exactly while packets wait for it.
+    pub(super) fn watch_outboxes(&mut self) {
+        for index in std::mem::take(&mut self.clients.stuffed) {
+            let Some(client) = self.clients.slab.get(index as usize) else { continue };
+            let waits = !client.outbox.is_empty();
+            let interest = if waits { Interest::RequestOrRoom } else { Interest::Request };
+            let token = Token::Client(index, client.generation);
+            if let Err(error) = self.poller.modify(client.fd.as_fd(), token, interest) {
+                tracing::error!(%error, "cannot watch a control connection");
             }
         }
     }

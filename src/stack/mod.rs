@@ -147,18 +147,10 @@ impl Stack {
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
         self.note_events(now, events);
-        let requests = self.take_requests(now);
-        if !requests.is_empty() {
-            // A request may have come after the look above, and with it what the program did
-            // just before it: octets, a plug, a close. That is seen first.
-            let mut events = Vec::new();
-            if self.poller.wait(Some(Duration::ZERO), &mut events).is_ok() {
-                self.note_events(now, &events);
-            }
-            self.answer_requests(now, requests);
-        }
+        self.serve_clients(now);
         self.exchange();
         self.run_timers();
+        self.watch_outboxes();
         self.keep_house();
     }
 
@@ -171,7 +163,7 @@ impl Stack {
                 Token::WireV4 => self.wire.note_arrival_v4(),
                 Token::WireV6 => self.wire.note_arrival_v6(),
                 Token::Client(index, generation) => {
-                    self.clients.mark_ready(index, generation, readiness);
+                    self.clients.note_readiness(index, generation, readiness);
                 }
                 Token::Endpoint(index, generation) => {
                     if let Some(index) = self.endpoints.of_token(index, generation) {
@@ -373,9 +365,6 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.clients.has_ready() {
-            return Some(Duration::ZERO);
-        }
         let now = self.now();
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
         let linger = self.lingering.values().map(|l| l.until).min();
