@@ -1,6 +1,7 @@
 //! The control channel: clients, admission, one request at a time, replies that may come later.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::RecvFlags;
@@ -166,7 +167,21 @@ impl Stack {
     }
 
     /// Serves one request of each client that has one.
-    pub(super) fn serve_clients(&mut self, now: Instant) {
+    pub(super) fn serve_clients(&mut self, now: Instant) -> io::Result<()> {
+        let requests = self.receive_requests(now);
+        if !requests.is_empty() {
+            // What their programs did before is to be seen before they are answered.
+            self.look_again(now)?;
+        }
+        for (index, packet) in requests {
+            self.answer(now, index, &packet);
+        }
+        Ok(())
+    }
+
+    /// One request of each client that has one.
+    fn receive_requests(&mut self, now: Instant) -> Vec<(u32, Vec<u8>)> {
+        let mut requests = Vec::new();
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
         for _ in 0..self.clients.ready.len() {
@@ -178,11 +193,12 @@ impl Stack {
                 Packet::Request(len) => {
                     // Another may follow: it is asked for after the next look at the sockets.
                     self.clients.ready.push_back(index);
-                    self.answer(now, index, &packet[..len]);
+                    requests.push((index, packet[..len].to_vec()));
                 }
             }
         }
         self.clients.packet = packet;
+        requests
     }
 
     fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {

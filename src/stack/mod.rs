@@ -13,7 +13,8 @@
 //! 4. timers.
 //!
 //! The order of 1 and 2 is a promise: what one thread of a program did before a request (say
-//! `close(a)` before `bind(b)`) is seen before the request is answered.
+//! `close(a)` before `bind(b)`) is seen before the request is answered. A request may be younger
+//! than what 1 has seen, so the kernel sockets are looked at once more before it is answered.
 //!
 //! The process starts on demand ([`start`]), owns TIME-WAIT and orphans after the programs are
 //! gone, and leaves when there is nothing left to own.
@@ -136,13 +137,30 @@ impl Stack {
         while !self.ends {
             let timeout = self.until_next_duty();
             self.poller.wait(timeout, &mut events)?;
-            self.turn(&events);
+            self.turn(&events)?;
         }
         Ok(())
     }
 
-    fn turn(&mut self, events: &[(Token, Readiness)]) {
+    fn turn(&mut self, events: &[(Token, Readiness)]) -> io::Result<()> {
         let now = self.now();
+        self.act_on(now, events);
+        self.serve_clients(now)?;
+        self.exchange();
+        self.run_timers();
+        self.keep_house();
+        Ok(())
+    }
+
+    /// Looks at what has happened since this turn began.
+    fn look_again(&mut self, now: Instant) -> io::Result<()> {
+        let mut events = Vec::new();
+        self.poller.wait(Some(Duration::ZERO), &mut events)?;
+        self.act_on(now, &events);
+        Ok(())
+    }
+
+    fn act_on(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -161,10 +179,6 @@ impl Stack {
                 }
             }
         }
-        self.serve_clients(now);
-        self.exchange();
-        self.run_timers();
-        self.keep_house();
     }
 
     /// Segments out, segments in, until both are quiet.
