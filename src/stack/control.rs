@@ -27,6 +27,8 @@ struct Client {
     generation: u32,
     uid: u32,
     admission: Admission,
+    /// Has a request, by this turn's look.
+    ready: bool,
     outbox: VecDeque<Vec<u8>>,
 }
 
@@ -68,7 +70,8 @@ impl Clients {
             client.flush();
             self.stuffed.push(index);
         }
-        if readiness.readable {
+        if readiness.readable && !client.ready {
+            client.ready = true;
             self.ready.push(index);
         }
     }
@@ -173,7 +176,7 @@ impl Stack {
         let interest = Interest::Request;
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
-            entry.insert(Client { fd, generation, uid, admission, outbox });
+            entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
         }
     }
 
@@ -184,7 +187,8 @@ impl Stack {
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
         for index in ready.drain(..) {
-            let Some(client) = self.clients.slab.get(index as usize) else { continue };
+            let Some(client) = self.clients.slab.get_mut(index as usize) else { continue };
+            client.ready = false;
             match receive(client, &mut packet) {
                 Packet::Nothing => {}
                 Packet::Closed => self.drop_client(now, index),
