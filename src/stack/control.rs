@@ -124,6 +124,13 @@ impl Client {
     }
 }
 
+/// A request that was taken from a client.
+pub(super) struct Taken {
+    index: u32,
+    generation: u32,
+    packet: Vec<u8>,
+}
+
 /// What came from a client.
 enum Packet {
     Request(usize),
@@ -165,8 +172,9 @@ impl Stack {
         }
     }
 
-    /// Serves one request of each client that has one.
-    pub(super) fn serve_clients(&mut self, now: Instant) {
+    /// Takes one request of each client that has one, unanswered.
+    pub(super) fn take_requests(&mut self, now: Instant) -> Vec<Taken> {
+        let mut requests = Vec::new();
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
         for _ in 0..self.clients.ready.len() {
@@ -176,13 +184,25 @@ impl Stack {
                 Packet::Nothing => client.ready = false,
                 Packet::Closed => self.drop_client(now, index),
                 Packet::Request(len) => {
-                    // Another may follow: it is asked for after the next look at the sockets.
+                    // Another may follow: it is asked for in the next turn.
                     self.clients.ready.push_back(index);
-                    self.answer(now, index, &packet[..len]);
+                    let generation = client.generation;
+                    requests.push(Taken { index, generation, packet: packet[..len].to_vec() });
                 }
             }
         }
         self.clients.packet = packet;
+        requests
+    }
+
+    /// Answers requests that were taken, of clients that are still there.
+    pub(super) fn answer_requests(&mut self, now: Instant, requests: Vec<Taken>) {
+        for Taken { index, generation, packet } in requests {
+            let client = self.clients.slab.get(index as usize);
+            if client.is_some_and(|client| client.generation == generation) {
+                self.answer(now, index, &packet);
+            }
+        }
     }
 
     fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {

@@ -86,6 +86,8 @@ pub(crate) struct Stack {
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
+    /// Where octets go that were taken before.
+    scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
     segment: Vec<u8>,
 }
@@ -122,6 +124,7 @@ impl Stack {
             idle_since: None,
             next_sweep: None,
             touched: Vec::new(),
+            scratch: vec![0; 2 * flow::MAX_HELD].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
@@ -143,6 +146,23 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
+        self.note_events(now, events);
+        let requests = self.take_requests(now);
+        if !requests.is_empty() {
+            // A request may have come after the look above, and with it what the program did
+            // just before it: octets, a plug, a close. That is seen first.
+            let mut events = Vec::new();
+            if self.poller.wait(Some(Duration::ZERO), &mut events).is_ok() {
+                self.note_events(now, &events);
+            }
+            self.answer_requests(now, requests);
+        }
+        self.exchange();
+        self.run_timers();
+        self.keep_house();
+    }
+
+    fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -161,10 +181,6 @@ impl Stack {
                 }
             }
         }
-        self.serve_clients(now);
-        self.exchange();
-        self.run_timers();
-        self.keep_house();
     }
 
     /// Segments out, segments in, until both are quiet.
