@@ -356,7 +356,8 @@ fn take_by_reading(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let fresh = kernel::pending(end.as_fd()).saturating_sub(input.held);
+    let pending = kernel::pending(end.as_fd());
+    let fresh = pending.saturating_sub(input.held);
     if fresh == 0 {
         input.half_read = false;
         return match (input.hung_up, input.read_closed) {

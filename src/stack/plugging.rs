@@ -1,7 +1,6 @@
 //! Plugs: programs' ends that connect to one of the stack's doors, and the record with which
 //! they say who they are.
 
-use std::io::IoSliceMut;
 use std::os::fd::AsFd;
 
 use rustix::net::RecvFlags;
@@ -54,15 +53,17 @@ impl Stack {
     pub(super) fn greet(&mut self, now: Instant, index: u32) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         let Some(end) = &endpoint.end else { return };
-        if kernel::pending(end.as_fd()) < RECORD_LEN {
+        // One octet more than the record tells whether anything follows it.
+        let mut octets = [0; RECORD_LEN + 1];
+        let len = match kernel::receive(end.as_fd(), &mut octets, RecvFlags::PEEK) {
+            Moved::Octets(len) => len,
+            Moved::WouldBlock | Moved::Gone(_) => 0,
+        };
+        if len < RECORD_LEN {
             endpoint.input.readable = endpoint.input.read_closed;
             return;
         }
-        let mut record = [0; RECORD_LEN];
-        let (head, last) = record.split_at_mut(RECORD_LEN - 1);
-        let read = kernel::read_into(end.as_fd(), &mut [IoSliceMut::new(head)]);
-        kernel::receive(end.as_fd(), last, RecvFlags::PEEK);
-        let plug = (read == Moved::Octets(RECORD_LEN - 1)).then(|| Plug::decode(&record)).flatten();
+        let plug = octets.first_chunk().and_then(Plug::decode);
         let Some(plug) = plug.filter(|plug| plug.id == endpoint.id) else {
             tracing::warn!(id = ?endpoint.id, "a program's socket did not begin with its plug");
             self.break_end(index);
@@ -71,12 +72,13 @@ impl Stack {
         tracing::debug!(?plug, "plugged");
         let role = if plug.call == Call::Listen { Role::Listener } else { Role::Connection };
         endpoint.phase = phase_after_plug(role, plug.filler_len);
-        // Of a plug without filler the last octet stays as the first sentinel.
-        let keeps = plug.filler_len == 0 && role == Role::Connection;
-        endpoint.input.keeps_sentinel = keeps;
-        endpoint.input.held = usize::from(keeps);
-        if !keeps {
-            kernel::receive(end.as_fd(), &mut record[..1], RecvFlags::empty());
+        // A plug without filler stays in the kernel's queue as the first octets held.
+        let holds = plug.filler_len == 0 && role == Role::Connection;
+        endpoint.input.keeps_sentinel = holds;
+        endpoint.input.held = if holds { RECORD_LEN } else { 0 };
+        endpoint.input.readable = len > RECORD_LEN || endpoint.input.read_closed;
+        if !holds {
+            kernel::receive(end.as_fd(), &mut octets[..RECORD_LEN], RecvFlags::empty());
         }
         if plug.call == Call::Accept {
             endpoint.waits_on = None;
