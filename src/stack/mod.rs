@@ -86,6 +86,8 @@ pub(crate) struct Stack {
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
+    /// Where octets go that were taken before.
+    scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
     segment: Vec<u8>,
 }
@@ -122,6 +124,7 @@ impl Stack {
             idle_since: None,
             next_sweep: None,
             touched: Vec::new(),
+            scratch: vec![0; 2 * flow::MAX_HELD].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
@@ -143,6 +146,15 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
+        self.note_events(now, events);
+        self.serve_clients(now);
+        self.exchange();
+        self.run_timers();
+        self.watch_outboxes();
+        self.keep_house();
+    }
+
+    fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -151,7 +163,7 @@ impl Stack {
                 Token::WireV4 => self.wire.note_arrival_v4(),
                 Token::WireV6 => self.wire.note_arrival_v6(),
                 Token::Client(index, generation) => {
-                    self.clients.mark_ready(index, generation, readiness);
+                    self.clients.note_readiness(index, generation, readiness);
                 }
                 Token::Endpoint(index, generation) => {
                     if let Some(index) = self.endpoints.of_token(index, generation) {
@@ -161,10 +173,6 @@ impl Stack {
                 }
             }
         }
-        self.serve_clients(now);
-        self.exchange();
-        self.run_timers();
-        self.keep_house();
     }
 
     /// Segments out, segments in, until both are quiet.
@@ -357,9 +365,6 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.clients.has_ready() {
-            return Some(Duration::ZERO);
-        }
         let now = self.now();
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
         let linger = self.lingering.values().map(|l| l.until).min();
