@@ -27,7 +27,12 @@ struct Client {
     generation: u32,
     uid: u32,
     admission: Admission,
+    /// Queued to be served.
     ready: bool,
+    /// It has closed its end: what it asked before is served, then it goes.
+    hung_up: bool,
+    /// Its request is under way: there is no second one before the reply.
+    asks: bool,
     outbox: VecDeque<Vec<u8>>,
 }
 
@@ -47,6 +52,8 @@ pub(super) struct Clients {
     slab: Slab<Client>,
     generation: u32,
     ready: VecDeque<u32>,
+    /// Those whose outbox began to fill, to be watched for room.
+    blocked: Vec<u32>,
     /// Where requests are received.
     packet: Vec<u8>,
 }
@@ -65,52 +72,94 @@ impl Clients {
         if client.generation != generation {
             return;
         }
+        client.hung_up |= readiness.read_closed;
         if readiness.writable {
             client.flush();
         }
-        if readiness.readable && !client.ready {
+        // One that does not read its replies is not served until it does.
+        if !client.ready && client.outbox.is_empty() && (readiness.readable || client.has_more()) {
             client.ready = true;
             self.ready.push_back(index);
         }
     }
 
+    /// The reply to this request comes later.
+    pub(super) fn note_waiting(&mut self, waiter: Waiter) {
+        if let Some(client) = self.find(waiter) {
+            client.asks = true;
+        }
+    }
+
+    /// A client has been served: it stays in the queue where it has something more.
+    fn queue_again(&mut self, index: u32) {
+        let Some(client) = self.slab.get_mut(index as usize) else { return };
+        client.ready = client.outbox.is_empty() && client.has_more();
+        if client.ready {
+            self.ready.push_back(index);
+        }
+    }
+
+    fn find(&mut self, waiter: Waiter) -> Option<&mut Client> {
+        let client = self.slab.get_mut(waiter.client as usize);
+        client.filter(|client| client.generation == waiter.generation)
+    }
+
     /// Sends a reply to whoever waits for it, if it is still there.
     pub(super) fn reply(&mut self, to: Waiter, reply: &Reply<'_>) {
-        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
-        if client.generation != to.generation {
-            return;
-        }
+        let Some(client) = self.find(to) else { return };
+        client.asks = false;
         let mut packet = [0; MAX_MESSAGE];
-        if let Ok(len) = reply.encode(to.tag, &mut packet) {
-            client.send(&packet[..len]);
+        let Ok(len) = reply.encode(to.tag, &mut packet) else { return };
+        if client.send(&packet[..len]) == Sent::Queued {
+            self.blocked.push(to.client);
         }
     }
 
     /// Sends a text in as many packets as it takes.
     pub(super) fn reply_text(&mut self, to: Waiter, text: &[u8]) {
-        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
+        let Some(client) = self.find(to) else { return };
         let mut packet = vec![0; MAX_TEXT];
+        let mut queued = false;
         let mut pieces = text.chunks(MAX_TEXT / 2).peekable();
         loop {
             let piece = pieces.next().unwrap_or_default();
             let more = if pieces.peek().is_some() { More::Yes } else { More::No };
             if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet) {
-                client.send(&packet[..len]);
+                queued |= client.send(&packet[..len]) == Sent::Queued;
             }
             if more == More::No {
-                return;
+                break;
             }
+        }
+        if queued {
+            self.blocked.push(to.client);
         }
     }
 }
 
+/// What became of a packet.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    /// It is with the client, or the client is gone.
+    Done,
+    /// The client must read first.
+    Queued,
+}
+
 impl Client {
-    fn send(&mut self, packet: &[u8]) {
-        let sent =
-            self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock;
-        if !sent && self.outbox.len() < MAX_OUTBOX {
+    fn send(&mut self, packet: &[u8]) -> Sent {
+        if self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock {
+            return Sent::Done;
+        }
+        if self.outbox.len() < MAX_OUTBOX {
             self.outbox.push_back(packet.to_vec());
         }
+        Sent::Queued
+    }
+
+    /// Another request, or the end, waits to be read *now*. One that comes later makes an event.
+    fn has_more(&self) -> bool {
+        self.hung_up || kernel::pending(self.fd.as_fd()) > 0
     }
 
     fn flush(&mut self) {
@@ -122,13 +171,6 @@ impl Client {
             };
         }
     }
-}
-
-/// A request that was taken from a client.
-pub(super) struct Taken {
-    index: u32,
-    generation: u32,
-    packet: Vec<u8>,
 }
 
 /// What came from a client.
@@ -165,16 +207,37 @@ impl Stack {
         let entry = self.clients.slab.vacant_entry();
         // MAX_CLIENTS bounds the index.
         let index = entry.key() as u32;
-        let interest = Interest::ReadWrite;
-        if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
-            let outbox = VecDeque::new();
-            entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
+        let token = Token::Client(index, generation);
+        if self.poller.add(fd.as_fd(), token, Interest::Read).is_ok() {
+            entry.insert(Client {
+                fd,
+                generation,
+                uid,
+                admission,
+                ready: false,
+                hung_up: false,
+                asks: false,
+                outbox: VecDeque::new(),
+            });
         }
     }
 
-    /// Takes one request of each client that has one, unanswered.
-    pub(super) fn take_requests(&mut self, now: Instant) -> Vec<Taken> {
-        let mut requests = Vec::new();
+    /// Asks to be woken when a client that let its replies pile up has read some.
+    pub(super) fn watch_blocked_clients(&mut self) {
+        for index in std::mem::take(&mut self.clients.blocked) {
+            let Some(client) = self.clients.slab.get(index as usize) else { continue };
+            let token = Token::Client(index, client.generation);
+            if let Err(error) = self.poller.modify(client.fd.as_fd(), token, Interest::ReadWrite) {
+                tracing::error!(%error, "cannot watch a control connection");
+            }
+        }
+    }
+
+    /// Serves one request of each client that has one.
+    ///
+    /// A request is read only where it was there before the last look at the sockets: then
+    /// everything that its thread did before it was seen in that look.
+    pub(super) fn serve_clients(&mut self, now: Instant) {
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
         for _ in 0..self.clients.ready.len() {
@@ -184,31 +247,19 @@ impl Stack {
                 Packet::Nothing => client.ready = false,
                 Packet::Closed => self.drop_client(now, index),
                 Packet::Request(len) => {
-                    // Another may follow: it is asked for in the next turn.
-                    self.clients.ready.push_back(index);
-                    let generation = client.generation;
-                    requests.push(Taken { index, generation, packet: packet[..len].to_vec() });
+                    self.answer(now, index, &packet[..len]);
+                    self.clients.queue_again(index);
                 }
             }
         }
         self.clients.packet = packet;
-        requests
-    }
-
-    /// Answers requests that were taken, of clients that are still there.
-    pub(super) fn answer_requests(&mut self, now: Instant, requests: Vec<Taken>) {
-        for Taken { index, generation, packet } in requests {
-            let client = self.clients.slab.get(index as usize);
-            if client.is_some_and(|client| client.generation == generation) {
-                self.answer(now, index, &packet);
-            }
-        }
     }
 
     fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {
         let Some(client) = self.clients.slab.get_mut(index as usize) else { return };
-        let Ok((header, request)) = Request::decode(packet) else {
-            tracing::warn!(uid = client.uid, "malformed request: client dropped");
+        let request = Request::decode(packet).ok().filter(|_| !client.asks);
+        let Some((header, request)) = request else {
+            tracing::warn!(uid = client.uid, "malformed or untimely request: client dropped");
             return self.drop_client(now, index);
         };
         let waiter = Waiter { client: index, generation: client.generation, tag: header.tag };

@@ -82,6 +82,8 @@ pub(crate) struct Stack {
     /// Ends after this turn.
     ends: bool,
     idle_since: Option<Instant>,
+    /// The wire was not quiet when the last exchange ended.
+    wire_is_busy: bool,
     /// There are sockets whose closing the kernel does not tell: look at this time.
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
@@ -122,6 +124,7 @@ impl Stack {
             stays: false,
             ends: false,
             idle_since: None,
+            wire_is_busy: false,
             next_sweep: None,
             touched: Vec::new(),
             scratch: vec![0; 2 * flow::MAX_HELD].into(),
@@ -146,23 +149,6 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
-        self.note_events(now, events);
-        let requests = self.take_requests(now);
-        if !requests.is_empty() {
-            // A request may have come after the look above, and with it what the program did
-            // just before it: octets, a plug, a close. That is seen first.
-            let mut events = Vec::new();
-            if self.poller.wait(Some(Duration::ZERO), &mut events).is_ok() {
-                self.note_events(now, &events);
-            }
-            self.answer_requests(now, requests);
-        }
-        self.exchange();
-        self.run_timers();
-        self.keep_house();
-    }
-
-    fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -181,10 +167,16 @@ impl Stack {
                 }
             }
         }
+        self.serve_clients(now);
+        self.watch_blocked_clients();
+        self.exchange();
+        self.run_timers();
+        self.keep_house();
     }
 
-    /// Segments out, segments in, until both are quiet.
+    /// Segments out, segments in, until both are quiet, or others must have their turn.
     fn exchange(&mut self) {
+        self.wire_is_busy = true;
         for _ in 0..MAX_WIRE_ROUNDS {
             let now = self.now();
             let sent = self.send_burst(now);
@@ -195,6 +187,7 @@ impl Stack {
             });
             self.handle_host_events(now);
             if sent + received == 0 {
+                self.wire_is_busy = false;
                 return;
             }
         }
@@ -373,7 +366,7 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.clients.has_ready() {
+        if self.wire_is_busy || self.clients.has_ready() {
             return Some(Duration::ZERO);
         }
         let now = self.now();
