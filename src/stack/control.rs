@@ -182,15 +182,8 @@ enum Packet {
 
 impl Stack {
     pub(super) fn admit_clients(&mut self) {
-        loop {
-            match kernel::accept(self.doors.control.as_fd()) {
-                Ok(Some((fd, _))) => self.admit(fd),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "cannot take a control connection");
-                    return;
-                }
-            }
+        while let Some((fd, _)) = self.accept_at(|doors| &doors.control) {
+            self.admit(fd);
         }
     }
 

@@ -32,7 +32,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant as Clock;
 
 use self::control::Clients;
@@ -73,6 +73,7 @@ pub(crate) struct Stack {
     wire: Wire,
     poller: Poller,
     doors: Doors,
+    spare: kernel::Spare,
     endpoints: Endpoints,
     clients: Clients,
     lingering: HashMap<SocketId, Lingering>,
@@ -117,6 +118,7 @@ impl Stack {
             wire,
             poller,
             doors,
+            spare: kernel::Spare::new(),
             endpoints: Endpoints::default(),
             clients: Clients::default(),
             lingering: HashMap::new(),
@@ -172,6 +174,22 @@ impl Stack {
         self.exchange();
         self.run_timers();
         self.keep_house();
+    }
+
+    /// Takes the next of those who wait at a door. Where that is impossible they are turned away,
+    /// so that their programs get an error and do not hang.
+    fn accept_at(&mut self, door: fn(&Doors) -> &OwnedFd) -> Option<(OwnedFd, kernel::Identity)> {
+        loop {
+            match kernel::accept(door(&self.doors).as_fd()) {
+                Ok(taken) => return taken,
+                Err(error) => {
+                    tracing::error!(%error, "a program is turned away (see `ulimit -n`)");
+                    if !self.spare.refuse(door(&self.doors).as_fd()) {
+                        return None;
+                    }
+                }
+            }
+        }
     }
 
     /// Segments out, segments in, until both are quiet, or others must have their turn.
