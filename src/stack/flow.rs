@@ -374,6 +374,15 @@ fn take_by_reading(
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
+        if input.hung_up && !host.accepts_sends(endpoint.key) {
+            // Nobody takes these octets any more, and their writer waits for nothing.
+            while matches!(
+                kernel::receive(end.as_fd(), scratch, RecvFlags::empty()),
+                Moved::Octets(1..)
+            ) {}
+            input.held = 0;
+            return (read_end(endpoint, scratch), 0);
+        }
         return (Taken::Nothing, 0);
     }
     let held = std::mem::take(&mut input.held);

@@ -1,13 +1,14 @@
 //! Plugs: programs' ends that connect to one of the stack's doors, and the record with which
 //! they say who they are.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::RecvFlags;
 
 use super::endpoint::Phase;
 use super::kernel::{self, Moved};
 use super::poller::Interest;
+use super::start::Doors;
 use super::{Role, Stack, phase_after_plug};
 use crate::ipc::names::Object;
 use crate::ipc::record::{Call, FILLER_LEN, Plug, RECORD_LEN};
@@ -16,19 +17,11 @@ use crate::time::Instant;
 impl Stack {
     /// Takes every program's end that waits at a door.
     pub(super) fn take_plugs(&mut self, now: Instant, role: Role) {
-        loop {
-            let door = match role {
-                Role::Connection => self.doors.connections.as_fd(),
-                Role::Listener => self.doors.listeners.as_fd(),
-            };
-            let (end, identity) = match kernel::accept(door) {
-                Ok(Some(taken)) => taken,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "cannot take a program's socket");
-                    return;
-                }
-            };
+        let door: fn(&Doors) -> &OwnedFd = match role {
+            Role::Connection => |doors| &doors.connections,
+            Role::Listener => |doors| &doors.listeners,
+        };
+        while let Some((end, identity)) = self.accept_at(door) {
             // Only sockets that were named in a request of an admitted client are ours.
             let Some((session, Object::App(_, id))) = identity else { continue };
             let Some(index) = self.endpoints.by_id(id) else { continue };
