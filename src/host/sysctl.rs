@@ -83,7 +83,9 @@ table! {
         "Reset a connection that meets a full accept queue, instead of letting it try again";
     ChallengeAckLimit = "net.ipv4.tcp_challenge_ack_limit",
         Form::Number(0, i32::MAX as i64), "2147483647", "Challenge ACKs a second (RFC 5961)";
-    CongestionControl = "net.ipv4.tcp_congestion_control", Form::Word(&["reno"]), "reno",
+    AvailableCongestionControl = "net.ipv4.tcp_available_congestion_control",
+        Form::Word(&["reno cubic"]), "reno cubic", "What tcp_congestion_control may be; read only";
+    CongestionControl = "net.ipv4.tcp_congestion_control", Form::Word(&["reno", "cubic"]), "cubic",
         "Congestion control of new connections";
     Dsack = "net.ipv4.tcp_dsack", BOOL, "1", "Tell duplicates by D-SACK (RFC 2883)";
     FinTimeout = "net.ipv4.tcp_fin_timeout", SECONDS, "60",

@@ -356,7 +356,8 @@ fn take_by_reading(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let fresh = kernel::pending(end.as_fd()).saturating_sub(input.held);
+    let pending = kernel::pending(end.as_fd());
+    let fresh = pending.saturating_sub(input.held);
     if fresh == 0 {
         input.half_read = false;
         return match (input.hung_up, input.read_closed) {
@@ -373,6 +374,15 @@ fn take_by_reading(
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
+        if input.hung_up && !host.accepts_sends(endpoint.key) {
+            // Nobody takes these octets any more, and their writer waits for nothing.
+            while matches!(
+                kernel::receive(end.as_fd(), scratch, RecvFlags::empty()),
+                Moved::Octets(1..)
+            ) {}
+            input.held = 0;
+            return (read_end(endpoint, scratch), 0);
+        }
         return (Taken::Nothing, 0);
     }
     let held = std::mem::take(&mut input.held);

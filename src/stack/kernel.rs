@@ -43,6 +43,25 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Id
     }
 }
 
+/// A descriptor kept back for the moment when the descriptor table is full: whoever knocks then
+/// is turned away, where he would wait for ever otherwise.
+pub(super) struct Spare(Option<OwnedFd>);
+
+impl Spare {
+    pub(super) fn new() -> Spare {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        Spare(rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).ok())
+    }
+
+    /// Takes one connection and closes it. False: not even that, or nobody waits.
+    pub(super) fn refuse(&mut self, listener: BorrowedFd<'_>) -> bool {
+        self.0 = None;
+        let refused = matches!(accept(listener), Ok(Some(_)));
+        *self = Spare::new();
+        refused
+    }
+}
+
 fn identity(address: SocketAddrAny) -> Identity {
     let address = SocketAddrUnix::try_from(address).ok()?;
     names::parse(address.abstract_name()?)

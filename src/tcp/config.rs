@@ -1,5 +1,6 @@
 //! What a connection takes from sysctls and socket options.
 
+use super::congestion::Algorithm;
 use crate::time::Duration;
 
 /// Settings of one connection. Changeable while it lives (`Tcb::config_mut`), each field is read
@@ -56,6 +57,8 @@ pub struct Config {
     pub rto_max: Duration,
     /// How long an acknowledgment waits for company.
     pub delayed_ack: Duration,
+    /// Congestion control (TCP_CONGESTION, tcp_congestion_control).
+    pub congestion: Algorithm,
     /// Initial congestion window in segments (RFC 6928).
     pub initial_window: u32,
     /// Fall back to the initial window after an idle RTO (tcp_slow_start_after_idle).
@@ -108,6 +111,7 @@ impl Default for Config {
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),
             delayed_ack: Duration::from_millis(40),
+            congestion: Algorithm::default(),
             initial_window: 10,
             slow_start_after_idle: true,
             challenge_ack_limit: i32::MAX as u32,

@@ -63,6 +63,7 @@ mod tests;
 pub use arrives::{ListenVerdict, arrives_in_listen, reset_for};
 pub use calls::{Info, Queues, RunningTimer};
 pub use config::{Config, KeepAlive};
+pub use congestion::Algorithm;
 pub use event::{Cause, Event, Outgoing, Release, ResetReason};
 pub use isn::{initial_sequence_number, timestamp_offset};
 pub use state::State;

@@ -70,7 +70,8 @@ impl Tcb {
                 } else {
                     outstanding.saturating_add(self.segment_size()) > window
                 };
-                self.congestion.on_ack(Growth { acked, limited });
+                let rtt = self.rtt.smoothed();
+                self.congestion.on_ack(Growth { acked, limited, now, rtt });
                 if done {
                     self.recovery.phase = Phase::Open;
                 }

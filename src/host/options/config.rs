@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use super::SocketOptions;
 use crate::host::sysctl::{Key, Sysctls};
 use crate::host::{Host, SocketKey};
-use crate::tcp::{Config, KeepAlive, State};
+use crate::tcp::{Algorithm, Config, KeepAlive, State};
 use crate::time::{Duration, Instant};
 
 /// Octets of a UDP header and a TCP header without options.
@@ -23,6 +23,12 @@ fn path_mss(mtu: usize, remote: IpAddr) -> u16 {
 }
 
 impl SocketOptions {
+    /// TCP_CONGESTION.
+    pub(super) fn congestion(&self, sysctls: &Sysctls) -> Algorithm {
+        let default = sysctls.word(Key::CongestionControl).as_bytes();
+        self.congestion.or(Algorithm::named(default)).unwrap_or_default()
+    }
+
     /// The settings of a connection to `remote`.
     pub(in crate::host) fn config(&self, sysctls: &Sysctls, mtu: usize, remote: IpAddr) -> Config {
         let seconds = |s: i64| Duration::from_secs(s.unsigned_abs());
@@ -78,6 +84,7 @@ impl SocketOptions {
             rto_max: Duration::from_millis(
                 self.rto_max_ms.map_or(sysctls.number(Key::RtoMax).unsigned_abs(), u64::from),
             ),
+            congestion: self.congestion(sysctls),
             slow_start_after_idle: sysctls.is_on(Key::SlowStartAfterIdle),
             challenge_ack_limit: sysctls.number(Key::ChallengeAckLimit).unsigned_abs() as u32,
             ..Config::default()
@@ -99,7 +106,7 @@ impl Host {
             let remote = connection.tcb.tuple().remote.ip();
             let config = socket.options.config(&self.sysctls, self.mtu, remote);
             if let Some(connection) = socket.connection_mut() {
-                *connection.tcb.config_mut() = config;
+                connection.tcb.configure(config);
             }
             self.settle(now, s);
         }
@@ -113,7 +120,9 @@ impl Host {
                 let remote = connection.tcb.tuple().remote.ip();
                 let config = socket.options.config(&self.sysctls, self.mtu, remote);
                 if let Some(connection) = socket.connection_mut() {
-                    *connection.tcb.config_mut() = config;
+                    // Chosen once, when the connection begins.
+                    let congestion = connection.tcb.config().congestion;
+                    connection.tcb.configure(Config { congestion, ..config });
                 }
             }
         }

@@ -5,6 +5,7 @@ use super::{Accepts, Answer, Simple, ip_number, number, simple, within};
 use crate::host::sysctl::Key;
 use crate::host::{Host, SocketKey};
 use crate::ipc::Errno;
+use crate::tcp::State;
 
 /// Names that `libc` does not have, or not under every target.
 const IP_RECVOPTS: i32 = 6;
@@ -108,9 +109,14 @@ impl Host {
     ) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(s)?;
         let bound = socket.claim.is_some();
+        let established = socket.state() == State::Established;
         let options = &mut socket.options;
         let value = number(octets)?;
         match name {
+            libc::IPV6_ADDRFORM if value != libc::AF_INET => return Err(Errno::ENOPROTOOPT),
+            libc::IPV6_ADDRFORM if !established => return Err(Errno::ENOTCONN),
+            // The kernel socket's name says AF_INET6 for good.
+            libc::IPV6_ADDRFORM => return Err(Errno::EADDRNOTAVAIL),
             libc::IPV6_V6ONLY if bound => return Err(Errno::EINVAL),
             libc::IPV6_V6ONLY => options.v6only = value != 0,
             libc::IPV6_UNICAST_HOPS if value == -1 => options.hops = None,
@@ -129,6 +135,10 @@ impl Host {
         let socket = self.sockets.get(s)?;
         let options = &socket.options;
         Ok(Answer::Number(match name {
+            libc::IPV6_ADDRFORM if socket.state() != State::Established => {
+                return Err(Errno::ENOTCONN);
+            }
+            libc::IPV6_ADDRFORM => libc::AF_INET6,
             libc::IPV6_V6ONLY => options.v6only.into(),
             libc::IPV6_UNICAST_HOPS => options.hops.map_or(64, i32::from),
             libc::IPV6_TCLASS => options.traffic_class.into(),

@@ -3,7 +3,7 @@
 //!
 //! Three kinds. Options with a meaning here have a field. Options that change nothing a program
 //! could see are stored and given back (see the tables of [`Simple`]). Options whose promise the
-//! host could not keep (BPF filters, MD5, TCP_REPAIR, zero copy, TCP_INQ) are refused as a kernel
+//! host could not keep (BPF filters, MD5, TCP_REPAIR, zero copy) are refused as a kernel
 //! without them would: ENOPROTOOPT, EOPNOTSUPP or EPERM.
 
 mod config;
@@ -14,10 +14,13 @@ mod tcp;
 
 use super::{Host, SocketKey};
 use crate::ipc::{Domain, Errno};
+use crate::tcp::Algorithm;
 use crate::time::Instant;
 
 /// EOPNOTSUPP under the name the kernel uses for unknown levels.
 const UNKNOWN_LEVEL: Errno = Errno::EOPNOTSUPP;
+/// Octets of SO_COOKIE, the one option that is not clipped.
+const COOKIE_LEN: usize = 8;
 /// Octets of a `struct timeval` or its 64-bit form.
 const TIMEVAL_LEN: usize = 16;
 
@@ -44,6 +47,8 @@ pub(super) struct SocketOptions {
     nodelay: bool,
     cork: bool,
     quickack: Option<bool>,
+    /// TCP_CONGESTION; `None`: the sysctl.
+    congestion: Option<Algorithm>,
     /// TCP_MAXSEG, 0: not set.
     max_segment: u16,
     keep_idle_s: Option<u16>,
@@ -206,6 +211,9 @@ impl Host {
         out: &mut [u8],
     ) -> Result<usize, Errno> {
         let domain = self.sockets.get(s)?.domain;
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_COOKIE) && out.len() < COOKIE_LEN {
+            return Err(Errno::EINVAL);
+        }
         let answer = match (level, domain) {
             (libc::SOL_SOCKET, _) => self.socket_option(s, name)?,
             (libc::IPPROTO_TCP, _) => self.tcp_option(now, s, name)?,

@@ -135,6 +135,8 @@ impl Host {
                 let words = [0, -1, -1_i32];
                 Answer::Octets(words.iter().flat_map(|word| word.to_ne_bytes()).collect())
             }
+            // Cannot be set.
+            libc::SO_SNDLOWAT => Answer::Number(1),
             libc::SO_COOKIE => Answer::Octets(socket.cookie.to_ne_bytes().into()),
             libc::SO_BINDTODEVICE if options.to_loopback_device => Answer::Octets(b"lo\0".into()),
             libc::SO_BINDTODEVICE => Answer::Octets(Vec::new()),

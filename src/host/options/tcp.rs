@@ -5,7 +5,7 @@ use crate::host::sockets::Socket;
 use crate::host::sysctl::Key;
 use crate::host::{Host, SocketKey};
 use crate::ipc::Errno;
-use crate::tcp::State;
+use crate::tcp::{Algorithm, State};
 use crate::time::Instant;
 
 /// Names that `libc` does not have, or not under every target.
@@ -19,6 +19,7 @@ const TCP_SAVED_SYN: i32 = 28;
 const TCP_FASTOPEN_CONNECT: i32 = 30;
 const TCP_ULP: i32 = 31;
 const TCP_FASTOPEN_NO_COOKIE: i32 = 34;
+const TCP_INQ: i32 = 36;
 const TCP_RTO_MAX_MS: i32 = 44;
 const TCP_RTO_MIN_US: i32 = 45;
 const TCP_DELACK_MAX_US: i32 = 46;
@@ -33,12 +34,15 @@ const MAX_LINGER2_S: i32 = 120;
 /// Octets of a congestion control's name.
 const NAME_LEN: usize = 16;
 
-/// Stored and given back.
+/// Stored and given back. TCP_FASTOPEN_CONNECT: no peer gives cookies, so connect() goes on as
+/// without it. TCP_INQ: the shim writes the control message.
 const SIMPLE: &[Simple] = &[
     simple(TCP_THIN_LINEAR_TIMEOUTS, 0, Accepts::Range(0, 1)),
     simple(libc::TCP_FASTOPEN, 0, Accepts::Range(0, i32::MAX)),
     simple(TCP_SAVE_SYN, 0, Accepts::Range(0, 2)),
     simple(TCP_FASTOPEN_NO_COOKIE, 0, Accepts::Range(0, 1)),
+    simple(TCP_FASTOPEN_CONNECT, 0, Accepts::Range(0, 1)),
+    simple(TCP_INQ, 0, Accepts::Range(0, 1)),
 ];
 
 impl Host {
@@ -49,10 +53,13 @@ impl Host {
         value: &[u8],
     ) -> Result<(), Errno> {
         let rto_max_s = self.rto_max_s();
-        let congestion_control = self.sysctls.word(Key::CongestionControl);
+        let available = self.sysctls.word(Key::AvailableCongestionControl);
         let socket = self.sockets.get_mut(s)?;
         match name {
-            libc::TCP_CONGESTION => return congestion(value, congestion_control),
+            libc::TCP_CONGESTION => {
+                socket.options.congestion = Some(congestion(value, available)?);
+                return Ok(());
+            }
             TCP_ULP => return Err(Errno::ENOENT),
             _ => {}
         }
@@ -85,10 +92,7 @@ impl Host {
             TCP_DELACK_MAX_US => drop(within(value, 2000, 200_000)?),
             TCP_THIN_DUPACK => drop(within(value, 0, 1)?),
             TCP_REPAIR | TCP_TIMESTAMP => return Err(Errno::EPERM),
-            TCP_FASTOPEN_CONNECT => {
-                within(value, 0, 1)?;
-                return Err(Errno::EOPNOTSUPP);
-            }
+            TCP_FASTOPEN_CONNECT if state != State::Closed => return Err(Errno::EINVAL),
             libc::TCP_FASTOPEN if !matches!(state, State::Closed | State::Listen) => {
                 return Err(Errno::EINVAL);
             }
@@ -128,7 +132,11 @@ impl Host {
             libc::TCP_WINDOW_CLAMP => Answer::Number(options.window_clamp.cast_signed()),
             libc::TCP_INFO => Answer::Octets(self.tcp_info(now, socket)),
             libc::TCP_CONGESTION => {
-                let mut octets = self.sysctls.word(Key::CongestionControl).as_bytes().to_vec();
+                let chosen = match socket.connection() {
+                    Some(connection) => connection.tcb.config().congestion,
+                    None => options.congestion(&self.sysctls),
+                };
+                let mut octets = chosen.name().as_bytes().to_vec();
                 octets.resize(NAME_LEN, 0);
                 Answer::Octets(octets)
             }
@@ -140,7 +148,7 @@ impl Host {
             TCP_RTO_MAX_MS => or_sysctl(options.rto_max_ms.map(u32::cast_signed), Key::RtoMax),
             TCP_RTO_MIN_US => or_sysctl(options.rto_min_us.map(u32::cast_signed), Key::RtoMin),
             TCP_DELACK_MAX_US => Answer::Number(200_000),
-            TCP_THIN_DUPACK | TCP_REPAIR | TCP_FASTOPEN_CONNECT => Answer::Number(0),
+            TCP_THIN_DUPACK | TCP_REPAIR => Answer::Number(0),
             TCP_TIMESTAMP => Answer::Number(now.as_millis() as i32),
             TCP_CC_INFO | TCP_SAVED_SYN | TCP_ULP => Answer::Octets(Vec::new()),
             _ => Answer::Number(options.get_simple(libc::IPPROTO_TCP, SIMPLE, name)?),
@@ -153,12 +161,12 @@ impl Host {
 }
 
 /// TCP_CONGESTION: only what the machine has.
-fn congestion(value: &[u8], known: &str) -> Result<(), Errno> {
+fn congestion(value: &[u8], available: &str) -> Result<Algorithm, Errno> {
     let name = value.split(|&octet| octet == 0).next().unwrap_or_default();
     match name {
         b"" => Err(Errno::EINVAL),
-        _ if name == known.as_bytes() => Ok(()),
-        _ => Err(Errno::ENOENT),
+        _ if available.split(' ').all(|known| known.as_bytes() != name) => Err(Errno::ENOENT),
+        _ => Algorithm::named(name).ok_or(Errno::ENOENT),
     }
 }
 

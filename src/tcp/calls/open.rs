@@ -3,7 +3,6 @@
 use crate::tcp::arrives::accept_syn;
 use crate::tcp::buffer::{Reassembly, Ring};
 use crate::tcp::config::Config;
-use crate::tcp::congestion::NewReno;
 use crate::tcp::event::{Cause, EventQueue};
 use crate::tcp::flight::Flight;
 use crate::tcp::limits::{DEFAULT_MSS, INITIAL_WINDOW_SEGMENTS, MAX_WINDOW_SCALE};
@@ -73,7 +72,7 @@ impl Tcb {
             rtt: RttEstimator::new(config.rto_initial),
             flight: Flight::default(),
             recovery: Recovery::new(),
-            congestion: Box::new(NewReno::new(mss, config.initial_window)),
+            congestion: config.congestion.start(mss, config.initial_window),
             retransmits: Retransmits::default(),
             ack: AckPolicy::new(now),
             probing: Probing::default(),

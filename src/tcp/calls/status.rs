@@ -127,7 +127,18 @@ impl Tcb {
         &self.config
     }
 
-    /// Settings, to change.
+    /// Other settings. Another congestion control takes over with the window as it is.
+    pub fn configure(&mut self, config: Config) {
+        if config.congestion != self.config.congestion {
+            let (window, threshold) = (self.congestion.window(), self.congestion.threshold());
+            let mss = self.segment_size();
+            self.congestion = config.congestion.start(mss, config.initial_window);
+            self.congestion.adopt(window, threshold);
+        }
+        self.config = config;
+    }
+
+    /// Settings, to change where nothing else follows from them.
     pub fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }

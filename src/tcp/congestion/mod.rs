@@ -3,11 +3,49 @@
 //! An algorithm sees acknowledged octets and losses and says a window. It does not know which
 //! segment is lost, or when: that is [`recovery`](super::recovery).
 
+mod cubic;
 mod new_reno;
 
-pub(super) use new_reno::NewReno;
+use self::cubic::Cubic;
+use self::new_reno::NewReno;
+use crate::time::{Duration, Instant};
 
-use crate::time::Instant;
+/// Largest window: more cannot be offered by any peer.
+const MAX_WINDOW: u32 = 1 << 30;
+/// Least window after a loss (RFC 5681 equation 4), in segments.
+const MIN_SEGMENTS: u32 = 2;
+
+/// Which algorithm a connection has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Algorithm {
+    /// RFC 5681 and 6582.
+    Reno,
+    /// RFC 9438; Linux's default.
+    #[default]
+    Cubic,
+}
+
+impl Algorithm {
+    /// The algorithm of this name, as TCP_CONGESTION has it.
+    pub fn named(name: &[u8]) -> Option<Algorithm> {
+        [Algorithm::Reno, Algorithm::Cubic].into_iter().find(|a| a.name().as_bytes() == name)
+    }
+
+    /// Its name as `ss -i` and TCP_CONGESTION have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Reno => "reno",
+            Algorithm::Cubic => "cubic",
+        }
+    }
+
+    pub(super) fn start(self, mss: u32, initial_segments: u32) -> Box<dyn Congestion> {
+        match self {
+            Algorithm::Reno => Box::new(NewReno::new(mss, initial_segments)),
+            Algorithm::Cubic => Box::new(Cubic::new(mss, initial_segments)),
+        }
+    }
+}
 
 /// New octets were acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -17,12 +55,18 @@ pub(super) struct Growth {
     /// The flight filled the window before this acknowledgment; else it says nothing about the
     /// path (RFC 7661, Linux: `tcp_is_cwnd_limited`).
     pub(super) limited: bool,
+    /// When the acknowledgment came.
+    pub(super) now: Instant,
+    /// Smoothed round-trip time; zero before the first sample.
+    pub(super) rtt: Duration,
 }
 
 /// A congestion control algorithm. Windows are octets.
 pub(super) trait Congestion: Send + Sync + core::fmt::Debug {
     /// Its name as `ss -i` and TCP_CONGESTION have it.
     fn name(&self) -> &'static str;
+    /// It takes over from another in the middle of a connection (TCP_CONGESTION).
+    fn adopt(&mut self, window: u32, threshold: u32);
     /// Congestion window.
     fn window(&self) -> u32;
     /// Slow start threshold, `u32::MAX` while there was no loss.

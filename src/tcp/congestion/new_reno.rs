@@ -2,13 +2,7 @@
 
 use crate::time::Instant;
 
-use super::{Congestion, Growth};
-
-/// Largest window: more cannot be offered by any peer.
-const MAX_WINDOW: u32 = 1 << 30;
-/// Segments that a slow-start acknowledgment may count for at most (RFC 3465 L, as Linux leaves
-/// it to the number of segments acknowledged: no limit but the octets).
-const MIN_SEGMENTS: u32 = 2;
+use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS};
 
 /// RFC 5681.
 #[derive(Debug)]
@@ -49,6 +43,11 @@ impl Congestion for NewReno {
 
     fn threshold(&self) -> u32 {
         self.threshold
+    }
+
+    fn adopt(&mut self, window: u32, threshold: u32) {
+        (self.window, self.threshold) = (window, threshold);
+        self.lost_before = threshold != u32::MAX;
     }
 
     fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
@@ -101,9 +100,10 @@ impl Congestion for NewReno {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Duration;
 
     fn ack(acked: u32) -> Growth {
-        Growth { acked, limited: true }
+        Growth { acked, limited: true, now: Instant::ZERO, rtt: Duration::ZERO }
     }
 
     #[test]
