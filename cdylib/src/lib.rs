@@ -1,8 +1,8 @@
 //! The shim: a library for `LD_PRELOAD` that gives a program's TCP sockets to our stack.
 //!
 //! ```text
-//! program -> hooks/ (libc's symbols; unsafe, thin) -> ops/ (what a call means) -> control (the stack)
-//!              |                                        |                          sys (the kernel)
+//! program -> hooks/ (libc's symbols; unsafe, thin) -> ops/ (what a call means) -> control (stack)
+//!              |                                        |                          sys (kernel)
 //!              +---------- descriptor (whose is it?) ---+
 //! ```
 //!

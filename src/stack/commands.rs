@@ -24,6 +24,9 @@ impl Stack {
         match command {
             Command::Sockets => {
                 self.sweep(now);
+                for index in self.endpoints.select(|endpoint| endpoint.output.handed > 0) {
+                    self.ask_unread(now, index);
+                }
                 Answer::Sockets(self.rows(now))
             }
             Command::Status => {

@@ -1,7 +1,6 @@
 //! The control channel: clients, admission, one request at a time, replies that may come later.
 
 use std::collections::VecDeque;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::RecvFlags;
@@ -28,6 +27,7 @@ struct Client {
     generation: u32,
     uid: u32,
     admission: Admission,
+    /// Has a request, by this turn's look.
     ready: bool,
     outbox: VecDeque<Vec<u8>>,
 }
@@ -47,7 +47,10 @@ enum Admission {
 pub(super) struct Clients {
     slab: Slab<Client>,
     generation: u32,
-    ready: VecDeque<u32>,
+    /// Clients with a request, by this turn's look.
+    ready: Vec<u32>,
+    /// Clients whose outbox has filled or was flushed: what they are watched for may change.
+    stuffed: Vec<u32>,
     /// Where requests are received.
     packet: Vec<u8>,
 }
@@ -57,21 +60,19 @@ impl Clients {
         self.slab.is_empty()
     }
 
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    pub(super) fn mark_ready(&mut self, index: u32, generation: u32, readiness: Readiness) {
+    /// The kernel says that `index` may be read or written.
+    pub(super) fn note_readiness(&mut self, index: u32, generation: u32, readiness: Readiness) {
         let Some(client) = self.slab.get_mut(index as usize) else { return };
         if client.generation != generation {
             return;
         }
         if readiness.writable {
             client.flush();
+            self.stuffed.push(index);
         }
         if readiness.readable && !client.ready {
             client.ready = true;
-            self.ready.push_back(index);
+            self.ready.push(index);
         }
     }
 
@@ -82,8 +83,10 @@ impl Clients {
             return;
         }
         let mut packet = [0; MAX_MESSAGE];
-        if let Ok(len) = reply.encode(to.tag, &mut packet) {
-            client.send(&packet[..len]);
+        if let Ok(len) = reply.encode(to.tag, &mut packet)
+            && client.send(&packet[..len]) == Sent::Later
+        {
+            self.stuffed.push(to.client);
         }
     }
 
@@ -95,8 +98,10 @@ impl Clients {
         loop {
             let piece = pieces.next().unwrap_or_default();
             let more = if pieces.peek().is_some() { More::Yes } else { More::No };
-            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet) {
-                client.send(&packet[..len]);
+            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet)
+                && client.send(&packet[..len]) == Sent::Later
+            {
+                self.stuffed.push(to.client);
             }
             if more == More::No {
                 return;
@@ -106,12 +111,14 @@ impl Clients {
 }
 
 impl Client {
-    fn send(&mut self, packet: &[u8]) {
-        let sent =
-            self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock;
-        if !sent && self.outbox.len() < MAX_OUTBOX {
+    fn send(&mut self, packet: &[u8]) -> Sent {
+        if self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock {
+            return Sent::Now;
+        }
+        if self.outbox.len() < MAX_OUTBOX {
             self.outbox.push_back(packet.to_vec());
         }
+        Sent::Later
     }
 
     fn flush(&mut self) {
@@ -123,6 +130,13 @@ impl Client {
             };
         }
     }
+}
+
+/// Whether a packet could be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Now,
+    Later,
 }
 
 /// What came from a client.
@@ -159,46 +173,43 @@ impl Stack {
         let entry = self.clients.slab.vacant_entry();
         // MAX_CLIENTS bounds the index.
         let index = entry.key() as u32;
-        let interest = Interest::ReadWrite;
+        let interest = Interest::Request;
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
             entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
         }
     }
 
-    /// Serves one request of each client that has one.
-    pub(super) fn serve_clients(&mut self, now: Instant) -> io::Result<()> {
-        let requests = self.receive_requests(now);
-        if !requests.is_empty() {
-            // What their programs did before is to be seen before they are answered.
-            self.look_again(now)?;
-        }
-        for (index, packet) in requests {
-            self.answer(now, index, &packet);
-        }
-        Ok(())
-    }
-
-    /// One request of each client that has one.
-    fn receive_requests(&mut self, now: Instant) -> Vec<(u32, Vec<u8>)> {
-        let mut requests = Vec::new();
+    /// Answers one request of each client that had one at the last look at the sockets. Of a
+    /// request that came since, it must first be seen what its program did before: next turn.
+    pub(super) fn serve_clients(&mut self, now: Instant) {
+        let mut ready = std::mem::take(&mut self.clients.ready);
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
-        for _ in 0..self.clients.ready.len() {
-            let Some(index) = self.clients.ready.pop_front() else { break };
+        for index in ready.drain(..) {
             let Some(client) = self.clients.slab.get_mut(index as usize) else { continue };
+            client.ready = false;
             match receive(client, &mut packet) {
-                Packet::Nothing => client.ready = false,
+                Packet::Nothing => {}
                 Packet::Closed => self.drop_client(now, index),
-                Packet::Request(len) => {
-                    // Another may follow: it is asked for after the next look at the sockets.
-                    self.clients.ready.push_back(index);
-                    requests.push((index, packet[..len].to_vec()));
-                }
+                Packet::Request(len) => self.answer(now, index, &packet[..len]),
             }
         }
         self.clients.packet = packet;
-        requests
+        self.clients.ready = ready;
+    }
+
+    /// Watches clients for room exactly while packets wait for it.
+    pub(super) fn watch_outboxes(&mut self) {
+        for index in std::mem::take(&mut self.clients.stuffed) {
+            let Some(client) = self.clients.slab.get(index as usize) else { continue };
+            let waits = !client.outbox.is_empty();
+            let interest = if waits { Interest::RequestOrRoom } else { Interest::Request };
+            let token = Token::Client(index, client.generation);
+            if let Err(error) = self.poller.modify(client.fd.as_fd(), token, interest) {
+                tracing::error!(%error, "cannot watch a control connection");
+            }
+        }
     }
 
     fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {

@@ -13,11 +13,13 @@
 //! our end is closed and the program keeps a dead one. In both the kernel cannot wake us when
 //! the program closes, so they are swept (see `Stack::sweep`).
 //!
-//! **The sentinel octet.** When our end is closed, the kernel gives the program ECONNRESET (as
-//! TCP does after a RST) only if octets of the program lie unread in our end. So the last octet
-//! that arrived stays in the kernel's queue: it is taken by peeking, and skipped when more
-//! arrives ([`Input::held`]). It is left out where the plug came with filler: such a program has
-//! a very small send buffer until its shim restores it, and one octet could block it.
+//! **Held octets and the sentinel.** When our end is closed, the kernel gives the program
+//! ECONNRESET (as TCP does after a RST) only if octets of the program lie unread in our end. So
+//! what is little is taken by peeking and stays in the kernel's queue ([`Input::held`]); of what
+//! is released later the last octet stays still, the sentinel. Peeking also spares the program a
+//! useless wake-up: the kernel wakes everybody who waits on a socket when its octets are taken out
+//! at the other end, readers too. Nothing is held where the plug came with filler: such a program
+//! has a very small send buffer until its shim restores it, and one octet could block it.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -58,11 +60,13 @@ pub(super) struct Input {
     /// Both directions of the kernel socket are over: closed, or shut down on both sides. Read
     /// on to the end, and keep no sentinel.
     pub(super) hung_up: bool,
-    /// The first octet in the kernel's queue is the sentinel, which TCP already has.
-    pub(super) held: bool,
+    /// So many octets at the front of the kernel's queue TCP already has.
+    pub(super) held: usize,
+    /// Passes that brought them.
+    pub(super) held_passes: u8,
     /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
     pub(super) half_read: bool,
-    /// This end may keep a sentinel.
+    /// Octets may be held.
     pub(super) keeps_sentinel: bool,
     /// End of file was read.
     pub(super) ended: bool,

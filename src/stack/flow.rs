@@ -19,10 +19,17 @@ use crate::time::Instant;
 /// Octets taken from one program in one go, so that others get their turn.
 const MAX_TAKE: usize = 1 << 20;
 
-/// Most octets of a pass whose last one may be kept as the sentinel: the kernel charges the whole
-/// buffer that it lies in to the program, which must stay far below the quarter of SO_SNDBUF at
-/// which poll() reports no POLLOUT any more. One sendfile() makes a buffer of 256 KiB.
-const MAX_SENTINEL_PASS: usize = 16 * 1024;
+/// Octets that may stay in the kernel's queue although TCP has them, and most that are taken by
+/// peeking. The kernel charges the whole buffers that they lie in to the program, which must stay
+/// far below the quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
+pub(super) const MAX_HELD: usize = 8 * 1024;
+
+/// Passes after which held octets are released: each may have brought a buffer of its own.
+const MAX_HELD_PASSES: u8 = 16;
+
+/// Octets handed to the program since its queue was last known to be empty that are counted as
+/// unread without asking the kernel.
+const UNREAD_UNASKED: usize = 16 * 1024;
 
 /// What taking octets from a program came to.
 enum Taken {
@@ -118,7 +125,7 @@ impl Stack {
             }
             let space = self.host.send_space(endpoint.key).min(left);
             let key = endpoint.key;
-            let (taken, octets) = take(&mut self.host, endpoint, space);
+            let (taken, octets) = take(&mut self.host, endpoint, space, &mut self.scratch);
             if octets > 0 {
                 left = left.saturating_sub(octets);
                 self.host.send_commit(now, key, octets);
@@ -165,6 +172,7 @@ impl Stack {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         let Some(end) = &endpoint.end else { return };
         let key = endpoint.key;
+        let mut woken = false;
         while !endpoint.output.blocked {
             let octets = self.host.received(key);
             if octets.0.is_empty() {
@@ -176,19 +184,42 @@ impl Stack {
                     output.handed = output.handed.saturating_add(len);
                     output.urgent_after = output.urgent_after.and_then(|at| at.checked_sub(len));
                     self.host.consume(now, key, len);
+                    woken = true;
                 }
                 Moved::WouldBlock => endpoint.output.blocked = true,
                 // The program is closing: the event that says so is on its way.
                 Moved::Gone(_) => return,
             }
         }
+        if woken {
+            // Taking octets out of the queue wakes a program that waits in read(), for nothing;
+            // this one has been woken anyway.
+            release_held(endpoint, &mut self.scratch);
+        }
+        self.note_unread(now, index);
+        self.watch_reading(index);
+        self.pass_end(index);
+    }
+
+    /// Tells the TCB how much of what was handed over the program has not read.
+    fn note_unread(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let output = &mut endpoint.output;
+        if output.handed > UNREAD_UNASKED || output.watched {
+            return self.ask_unread(now, index);
+        }
+        self.host.set_unread(now, endpoint.key, output.handed);
+    }
+
+    /// The same, from the kernel.
+    pub(super) fn ask_unread(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let Some(end) = &endpoint.end else { return };
         let unread = kernel::unread_by_peer(end.as_fd());
         if unread == 0 {
             endpoint.output.handed = 0;
         }
-        self.host.set_unread(now, key, unread.min(endpoint.output.handed));
-        self.watch_reading(index);
-        self.pass_end(index);
+        self.host.set_unread(now, endpoint.key, unread.min(endpoint.output.handed));
     }
 
     /// Asks to be woken when the program reads, exactly while that matters.
@@ -246,17 +277,90 @@ fn hand_over(end: BorrowedFd<'_>, octets: (&[u8], &[u8]), urgent_after: Option<u
     }
 }
 
-/// Reads at most `space` octets of the program into the send buffer of its TCB, and keeps the
-/// sentinel (see [`super::endpoint`]).
-fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize) {
+/// Takes at most `space` octets of the program into the send buffer of its TCB, by peeking where
+/// that is possible (see [`super::endpoint`]).
+fn take(
+    host: &mut Host,
+    endpoint: &mut Endpoint,
+    space: usize,
+    scratch: &mut [u8],
+) -> (Taken, usize) {
+    let input = &endpoint.input;
+    if input.keeps_sentinel && !input.hung_up && !input.urgent && !input.half_read {
+        take_by_peeking(host, endpoint, space, scratch)
+    } else {
+        take_by_reading(host, endpoint, space, scratch)
+    }
+}
+
+/// Copies what is new and leaves it in the kernel's queue, unless there is much of it.
+fn take_by_peeking(
+    host: &mut Host,
+    endpoint: &mut Endpoint,
+    space: usize,
+    scratch: &mut [u8],
+) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let held = usize::from(input.held);
-    let fresh = kernel::pending(end.as_fd()).saturating_sub(held);
+    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_HELD));
+    let room = first.len() + second.len();
+    if room == 0 {
+        return (Taken::Nothing, 0);
+    }
+    let mut buffers = [
+        IoSliceMut::new(&mut scratch[..input.held]),
+        IoSliceMut::new(first),
+        IoSliceMut::new(second),
+    ];
+    let fresh = match kernel::peek_into(end.as_fd(), &mut buffers) {
+        Moved::Octets(peeked) => peeked.saturating_sub(input.held),
+        Moved::WouldBlock => 0,
+        Moved::Gone(_) => return (Taken::ClosedUnread, 0),
+    };
+    if fresh == MAX_HELD {
+        return take_by_reading(host, endpoint, space, scratch);
+    }
     if fresh == 0 {
+        // shutdown(SHUT_WR): the sentinel stays, for a RST that may come.
+        let ended = input.read_closed;
+        input.readable = ended;
+        return (if ended { Taken::End } else { Taken::Nothing }, 0);
+    }
+    input.held += fresh;
+    input.held_passes += 1;
+    if input.held >= MAX_HELD || input.held_passes >= MAX_HELD_PASSES {
+        release_held(endpoint, scratch);
+    }
+    // Edge-triggered: of what comes after the peek the kernel tells again.
+    endpoint.input.readable = fresh == room || endpoint.input.read_closed;
+    (Taken::Some, fresh)
+}
+
+/// Takes the octets that TCP already has out of the kernel's queue, all but the sentinel.
+fn release_held(endpoint: &mut Endpoint, scratch: &mut [u8]) {
+    let Some(end) = &endpoint.end else { return };
+    let input = &mut endpoint.input;
+    input.held_passes = 0;
+    if input.held > 1 {
+        kernel::receive(end.as_fd(), &mut scratch[..input.held - 1], RecvFlags::empty());
+        input.held = 1;
+    }
+}
+
+/// Reads what is new out of the kernel's queue, and what was held before it.
+fn take_by_reading(
+    host: &mut Host,
+    endpoint: &mut Endpoint,
+    space: usize,
+    scratch: &mut [u8],
+) -> (Taken, usize) {
+    let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
+    let input = &mut endpoint.input;
+    let fresh = kernel::pending(end.as_fd()).saturating_sub(input.held);
+    if fresh == 0 {
+        input.half_read = false;
         return match (input.hung_up, input.read_closed) {
-            (true, _) => (read_end(endpoint), 0),
-            // shutdown(SHUT_WR): the sentinel stays, for a RST that may come.
+            (true, _) => (read_end(endpoint, scratch), 0),
             (false, true) => (Taken::End, 0),
             (false, false) => {
                 input.readable = false;
@@ -264,87 +368,36 @@ fn take(host: &mut Host, endpoint: &mut Endpoint, space: usize) -> (Taken, usize
             }
         };
     }
-    let at_urgent = input.urgent && held == 0 && kernel::at_mark(end.as_fd());
+    let at_urgent = input.urgent && input.held == 0 && kernel::at_mark(end.as_fd());
     let room = if at_urgent { 1 } else { fresh };
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
-    let wanted = room.min(first.len() + second.len());
+    let wanted = first.len() + second.len();
     if wanted == 0 {
         return (Taken::Nothing, 0);
     }
-    let keeps = input.keeps_sentinel
-        && !input.hung_up
-        && !input.urgent
-        && !input.half_read
-        && wanted == fresh
-        && fresh <= MAX_SENTINEL_PASS;
-    let in_first = first.len().min(wanted);
-    let mut ring = [&mut first[..in_first], &mut second[..wanted - in_first]];
-    let octets = read_after_sentinel(end.as_fd(), &mut ring, held == 1, keeps);
-    match octets {
-        Some(octets) => {
-            input.held = keeps && octets == wanted;
-            input.half_read = octets < fresh;
-            // The kernel stops reading before an urgent octet, and for nothing else.
-            input.urgent = !at_urgent && (input.urgent || octets < wanted);
-            (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
-        }
-        None => {
-            input.readable = false;
-            (Taken::Nothing, 0)
-        }
-    }
-}
-
-/// Fills `ring` with what follows the sentinel (if there is one), and leaves the last octet in
-/// the kernel's queue if it is to be the next one. Returns how many octets of `ring` are filled:
-/// fewer than its size where the kernel stops before an urgent octet.
-fn read_after_sentinel(
-    end: BorrowedFd<'_>,
-    ring: &mut [&mut [u8]; 2],
-    skips: bool,
-    keeps: bool,
-) -> Option<usize> {
-    let mut skipped = [0u8; 1];
-    let [first, second] = ring;
-    let all = first.len() + second.len();
-    let kept = usize::from(keeps);
-    let (short_first, short_second) = if second.is_empty() {
-        (first.len() - kept, 0)
-    } else {
-        (first.len(), second.len() - kept)
+    let held = std::mem::take(&mut input.held);
+    input.held_passes = 0;
+    let mut buffers =
+        [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
+    let Moved::Octets(read) = kernel::read_into(end.as_fd(), &mut buffers) else {
+        input.readable = false;
+        return (Taken::Nothing, 0);
     };
-    let mut buffers = [
-        IoSliceMut::new(&mut skipped[..usize::from(skips)]),
-        IoSliceMut::new(&mut first[..short_first]),
-        IoSliceMut::new(&mut second[..short_second]),
-    ];
-    let wanted = all - kept + usize::from(skips);
-    if wanted > 0 {
-        match kernel::read_into(end, &mut buffers) {
-            Moved::Octets(read) if read == wanted => {}
-            Moved::Octets(read) => return Some(read.saturating_sub(usize::from(skips))),
-            Moved::WouldBlock | Moved::Gone(_) => return None,
-        }
-    }
-    if keeps {
-        let last = second.last_mut().or(first.last_mut())?;
-        let peeked = kernel::receive(end, std::slice::from_mut(last), RecvFlags::PEEK);
-        if peeked != Moved::Octets(1) {
-            return Some(all - 1);
-        }
-    }
-    Some(all)
+    let octets = read.saturating_sub(held);
+    input.half_read = octets < fresh;
+    // The kernel stops reading before an urgent octet, and for nothing else.
+    input.urgent = !at_urgent && (input.urgent || octets < wanted);
+    (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
 }
 
-/// Reads the end: the sentinel first, then end of file or ECONNRESET.
-fn read_end(endpoint: &mut Endpoint) -> Taken {
+/// Reads the end: what is held first, then end of file or ECONNRESET.
+fn read_end(endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
     let Some(end) = &endpoint.end else { return Taken::Nothing };
-    let mut octet = [0u8; 1];
-    if endpoint.input.held {
-        endpoint.input.held = false;
-        kernel::receive(end.as_fd(), &mut octet, RecvFlags::empty());
+    let held = std::mem::take(&mut endpoint.input.held);
+    if held > 0 {
+        kernel::receive(end.as_fd(), &mut scratch[..held], RecvFlags::empty());
     }
-    match kernel::receive(end.as_fd(), &mut octet, RecvFlags::empty()) {
+    match kernel::receive(end.as_fd(), &mut scratch[..1], RecvFlags::empty()) {
         Moved::Octets(0) => Taken::End,
         Moved::Gone(_) => Taken::ClosedUnread,
         // Octets after all: the readiness that told of the end came with them. One is lost to

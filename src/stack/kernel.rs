@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrAny,
-    SocketAddrUnix, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
 };
 
 use crate::ipc::names::{self, Name, Object, Session};
@@ -58,7 +58,6 @@ pub(super) fn named_pair(stack_end: &Name, program_end: &Name) -> io::Result<(Ow
     )?;
     rustix::net::bind(&ours, &address(stack_end)?)?;
     rustix::net::bind(&theirs, &address(program_end)?)?;
-    rustix::io::ioctl_fionbio(&ours, true)?;
     Ok((ours, theirs))
 }
 
@@ -137,7 +136,17 @@ fn moved(result: rustix::io::Result<usize>) -> Moved {
 
 /// Reads into several buffers.
 pub(super) fn read_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>]) -> Moved {
-    moved(rustix::io::readv(fd, buffers))
+    receive_into(fd, buffers, RecvFlags::DONTWAIT)
+}
+
+/// Copies into several buffers what stays in the queue.
+pub(super) fn peek_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>]) -> Moved {
+    receive_into(fd, buffers, RecvFlags::DONTWAIT | RecvFlags::PEEK)
+}
+
+fn receive_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>], flags: RecvFlags) -> Moved {
+    let mut none = RecvAncillaryBuffer::default();
+    moved(rustix::net::recvmsg(fd, buffers, &mut none, flags).map(|message| message.bytes))
 }
 
 /// Reads or peeks into one buffer.

@@ -13,8 +13,7 @@
 //! 4. timers.
 //!
 //! The order of 1 and 2 is a promise: what one thread of a program did before a request (say
-//! `close(a)` before `bind(b)`) is seen before the request is answered. A request may be younger
-//! than what 1 has seen, so the kernel sockets are looked at once more before it is answered.
+//! `close(a)` before `bind(b)`) is seen before the request is answered.
 //!
 //! The process starts on demand ([`start`]), owns TIME-WAIT and orphans after the programs are
 //! gone, and leaves when there is nothing left to own.
@@ -87,6 +86,8 @@ pub(crate) struct Stack {
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
+    /// Where octets go that were taken before.
+    scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
     segment: Vec<u8>,
 }
@@ -123,6 +124,7 @@ impl Stack {
             idle_since: None,
             next_sweep: None,
             touched: Vec::new(),
+            scratch: vec![0; 2 * flow::MAX_HELD].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
@@ -137,30 +139,22 @@ impl Stack {
         while !self.ends {
             let timeout = self.until_next_duty();
             self.poller.wait(timeout, &mut events)?;
-            self.turn(&events)?;
+            self.turn(&events);
         }
         Ok(())
     }
 
-    fn turn(&mut self, events: &[(Token, Readiness)]) -> io::Result<()> {
+    fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
-        self.act_on(now, events);
-        self.serve_clients(now)?;
+        self.note_events(now, events);
+        self.serve_clients(now);
         self.exchange();
         self.run_timers();
+        self.watch_outboxes();
         self.keep_house();
-        Ok(())
     }
 
-    /// Looks at what has happened since this turn began.
-    fn look_again(&mut self, now: Instant) -> io::Result<()> {
-        let mut events = Vec::new();
-        self.poller.wait(Some(Duration::ZERO), &mut events)?;
-        self.act_on(now, &events);
-        Ok(())
-    }
-
-    fn act_on(&mut self, now: Instant, events: &[(Token, Readiness)]) {
+    fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
         for &(token, readiness) in events {
             match token {
                 Token::Control => self.admit_clients(),
@@ -169,7 +163,7 @@ impl Stack {
                 Token::WireV4 => self.wire.note_arrival_v4(),
                 Token::WireV6 => self.wire.note_arrival_v6(),
                 Token::Client(index, generation) => {
-                    self.clients.mark_ready(index, generation, readiness);
+                    self.clients.note_readiness(index, generation, readiness);
                 }
                 Token::Endpoint(index, generation) => {
                     if let Some(index) = self.endpoints.of_token(index, generation) {
@@ -371,9 +365,6 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.clients.has_ready() {
-            return Some(Duration::ZERO);
-        }
         let now = self.now();
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
         let linger = self.lingering.values().map(|l| l.until).min();

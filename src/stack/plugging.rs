@@ -74,7 +74,7 @@ impl Stack {
         // Of a plug without filler the last octet stays as the first sentinel.
         let keeps = plug.filler_len == 0 && role == Role::Connection;
         endpoint.input.keeps_sentinel = keeps;
-        endpoint.input.held = keeps;
+        endpoint.input.held = usize::from(keeps);
         if !keeps {
             kernel::receive(end.as_fd(), &mut record[..1], RecvFlags::empty());
         }

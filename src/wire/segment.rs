@@ -80,10 +80,8 @@ pub fn emit(src: IpAddr, dst: IpAddr, header: &Header, payload: (&[u8], &[u8]), 
     checksum.add_copy(&head[..head_len], out);
     checksum.add_copy(payload.0, out);
     checksum.add_copy(payload.1, out);
-    // 0 would read as "not computed"; 0xffff is the same number in one's complement
-    let value = match checksum.finish() {
-        0 => 0xffff,
-        value => value,
-    };
-    out[start + CHECKSUM_AT..start + CHECKSUM_AT + 2].copy_from_slice(&value.to_be_bytes());
+    // Also where it is 0, which we would read as "not computed": TCP knows no other form of it,
+    // and Wireshark calls 0xffff wrong (RFC 1624).
+    let value = checksum.finish().to_be_bytes();
+    out[start + CHECKSUM_AT..start + CHECKSUM_AT + 2].copy_from_slice(&value);
 }

@@ -9,7 +9,11 @@ use tcplab_ipc::Errno;
 use crate::{descriptor, errno, ops, sockaddr as address};
 
 hook! {
-    unsafe fn getsockname(fd: c_int, out: *mut sockaddr, len: *mut socklen_t) -> c_int => on_getsockname {
+    unsafe fn getsockname(
+        fd: c_int,
+        out: *mut sockaddr,
+        len: *mut socklen_t
+    ) -> c_int => on_getsockname {
         match descriptor::ours(fd) {
             // SAFETY: the program's place for an address.
             Some(socket) => unsafe { give(ops::names::local(&socket), out, len) },
@@ -20,7 +24,11 @@ hook! {
 }
 
 hook! {
-    unsafe fn getpeername(fd: c_int, out: *mut sockaddr, len: *mut socklen_t) -> c_int => on_getpeername {
+    unsafe fn getpeername(
+        fd: c_int,
+        out: *mut sockaddr,
+        len: *mut socklen_t
+    ) -> c_int => on_getpeername {
         match descriptor::ours(fd) {
             // SAFETY: the program's place for an address.
             Some(socket) => unsafe { give(ops::names::peer(&socket), out, len) },

@@ -31,8 +31,11 @@ fn writing(
         Verdict::Unconnected => return errno::fail(io::unconnected_write(fd, signal)),
     }
     let put = attempt(libc::MSG_NOSIGNAL);
-    if put >= 0 {
+    if put > 0 {
         return put;
+    }
+    if put == 0 {
+        return errno::long(io::after_write_of_nothing(fd));
     }
     match errno::get() {
         // The hint was stale: a file.

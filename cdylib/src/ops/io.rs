@@ -112,6 +112,14 @@ fn reason(socket: &Socket) -> Option<Errno> {
     }
 }
 
+/// After a write of nothing, which the kernel socket takes at any time: TCP, only once connected.
+#[cold]
+pub(crate) fn after_write_of_nothing(fd: c_int) -> Result<usize, Errno> {
+    let waits = descriptor::hint(fd) == Hint::Connecting
+        && descriptor::ours(fd).is_some_and(|socket| socket.is_nonblocking());
+    if waits { Err(Errno::EAGAIN) } else { Ok(0) }
+}
+
 /// After a write that failed with `errno`: the error for the program, the signal raised.
 #[cold]
 pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {

@@ -20,6 +20,8 @@ impl Tcb {
         }
         self.grip = Grip::Orphan;
         self.reading = Reading::Ended;
+        // nobody is left to read, so nothing is unread
+        self.rcv.unread = 0;
         match how {
             Release::Abort(reason) => self.abort(now, reason),
             Release::Graceful if !self.rcv.ring.is_empty() => {
