@@ -19,13 +19,13 @@ use crate::time::Instant;
 /// Octets taken from one program in one go, so that others get their turn.
 const MAX_TAKE: usize = 1 << 20;
 
-/// Octets that may stay in the kernel's queue although TCP has them, and most that are taken by
-/// peeking. The kernel charges the whole buffers that they lie in to the program, which must stay
-/// far below the quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
-pub(super) const MAX_HELD: usize = 8 * 1024;
+/// Most octets that are taken by peeking.
+pub(super) const MAX_PEEKED: usize = 8 * 1024;
 
-/// Passes after which held octets are released: each may have brought a buffer of its own.
-const MAX_HELD_PASSES: u8 = 16;
+/// Octets that may stay in the kernel's queue although TCP has them. Each may lie in a buffer of
+/// its own, for which the kernel charges the program 768 octets, and that must stay far below the
+/// quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
+const MAX_HELD: usize = 40;
 
 /// Octets handed to the program since its queue was last known to be empty that are counted as
 /// unread without asking the kernel.
@@ -302,7 +302,7 @@ fn take_by_peeking(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_HELD));
+    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_PEEKED));
     let room = first.len() + second.len();
     if room == 0 {
         return (Taken::Nothing, 0);
@@ -317,7 +317,7 @@ fn take_by_peeking(
         Moved::WouldBlock => 0,
         Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
-    if fresh == MAX_HELD {
+    if fresh == MAX_PEEKED {
         return take_by_reading(host, endpoint, space, scratch);
     }
     if fresh == 0 {
@@ -327,8 +327,7 @@ fn take_by_peeking(
         return (if ended { Taken::End } else { Taken::Nothing }, 0);
     }
     input.held += fresh;
-    input.held_passes += 1;
-    if input.held >= MAX_HELD || input.held_passes >= MAX_HELD_PASSES {
+    if input.held > MAX_HELD {
         release_held(endpoint, scratch);
     }
     // Edge-triggered: of what comes after the peek the kernel tells again.
@@ -340,7 +339,6 @@ fn take_by_peeking(
 fn release_held(endpoint: &mut Endpoint, scratch: &mut [u8]) {
     let Some(end) = &endpoint.end else { return };
     let input = &mut endpoint.input;
-    input.held_passes = 0;
     if input.held > 1 {
         kernel::receive(end.as_fd(), &mut scratch[..input.held - 1], RecvFlags::empty());
         input.held = 1;
@@ -386,7 +384,6 @@ fn take_by_reading(
         return (Taken::Nothing, 0);
     }
     let held = std::mem::take(&mut input.held);
-    input.held_passes = 0;
     let mut buffers =
         [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
     let Moved::Octets(read) = kernel::read_into(end.as_fd(), &mut buffers) else {

@@ -129,7 +129,7 @@ impl Stack {
             wire_is_busy: false,
             next_sweep: None,
             touched: Vec::new(),
-            scratch: vec![0; 2 * flow::MAX_HELD].into(),
+            scratch: vec![0; 2 * flow::MAX_PEEKED].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
