@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::actor::Pair;
 use crate::capture::{Capture, between, segments};
+use crate::common::wait_for;
 use crate::ground::Ground;
 
 /// `poll` for RDHUP after a RST: RDHUP, and ERR and HUP, which nobody need ask for.
@@ -27,6 +28,9 @@ fn linger_unread_data_resets() {
     let mut pair = ground.pair();
     pair.server.call("write s unread", "6");
     pair.client.call("poll c IN", "0x1");
+    wait_for("the acknowledgment of what nobody reads", || {
+        pair.server_end().is_some_and(|socket| socket.row.send_q == 0)
+    });
     aborts(&mut pair, capture, "TcpExtTCPAbortOnClose");
 }
 
