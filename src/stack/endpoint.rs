@@ -62,6 +62,8 @@ pub(super) struct Input {
     pub(super) hung_up: bool,
     /// So many octets at the front of the kernel's queue TCP already has.
     pub(super) held: usize,
+    /// They are to be released soon.
+    pub(super) is_due: bool,
     /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
     pub(super) half_read: bool,
     /// Octets may be held.
@@ -77,6 +79,8 @@ pub(super) struct Input {
 pub(super) struct Output {
     /// The kernel's queue is full.
     pub(super) blocked: bool,
+    /// The kernel's queue has its full size, which most connections never need.
+    pub(super) enlarged: bool,
     /// We are woken when the program reads.
     pub(super) watched: bool,
     /// Octets handed over since the queue was last seen empty: no more than these are unread.

@@ -182,11 +182,15 @@ pub(super) fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: &[u8]) {
     }
 }
 
-/// Makes a kernel socket fit to be the stack's end of a TCP socket: room for a whole receive
-/// buffer, and urgent octets part of the stream ([`at_mark`] tells which one it is).
+/// Makes a kernel socket fit to be the stack's end of a TCP socket: urgent octets are part of the
+/// stream ([`at_mark`] tells which one it is).
 pub(super) fn prepare_end(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);
+}
+
+/// Gives the stack's end room for a whole receive buffer.
+pub(super) fn enlarge_send_buffer(fd: BorrowedFd<'_>) {
     use rustix::net::sockopt;
-    let _ = sockopt::set_socket_oobinline(fd, true);
     if sockopt::set_socket_send_buffer_size_force(fd, END_SEND_BUFFER).is_err() {
         let _ = sockopt::set_socket_send_buffer_size(fd, END_SEND_BUFFER);
     }
