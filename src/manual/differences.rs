@@ -11,4 +11,6 @@
 //! * Octets that arrive after `shutdown(SHUT_RD)` are not delivered; Linux still queues them.
 //! * A connection plugged by a non-blocking `connect()` keeps no sentinel octet: after a RST its
 //!   poll bits lack POLLERR unless octets of the program are unread (the errno is right).
+//! * `write()` and `writev()` on a connection are made as `sendto()` and `sendmsg()`, so that SIGPIPE
+//!   is ours to raise: a seccomp filter that allows only `write` ends such a program.
 //! * No SYN cookies, no TCP Fast Open, no `MSG_ZEROCOPY`.

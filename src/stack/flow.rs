@@ -381,6 +381,19 @@ fn release_held(endpoint: &mut Endpoint, scratch: &mut [u8]) {
     }
 }
 
+/// Throws away what lies before the end: nobody takes these octets any more, and their writer is
+/// gone.
+fn discard(end: BorrowedFd<'_>, scratch: &mut [u8]) -> Taken {
+    loop {
+        match kernel::receive(end, scratch, RecvFlags::empty()) {
+            Moved::Octets(0) => return Taken::End,
+            Moved::Octets(_) => {}
+            Moved::WouldBlock => return Taken::Nothing,
+            Moved::Gone(_) => return Taken::ClosedUnread,
+        }
+    }
+}
+
 /// Reads what is new out of the kernel's queue, and what was held before it.
 fn take_by_reading(
     host: &mut Host,
@@ -399,7 +412,8 @@ fn take_by_reading(
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
-        return (Taken::Nothing, 0);
+        let over = input.hung_up && !host.accepts_sends(endpoint.key);
+        return (if over { discard(end.as_fd(), scratch) } else { Taken::Nothing }, 0);
     }
     let held = std::mem::take(&mut input.held);
     let mut buffers =
