@@ -324,8 +324,13 @@ fn open(session: &Session, start: Start) -> Result<(c_int, u64), Errno> {
         }
         Err(errno) => {
             if start == Start::OnDemand {
-                let errno = errno.name();
-                launch::complain(format_args!("no way to the stack of session {session}: {errno}"));
+                let reason = match errno {
+                    Errno::EACCES => "its name is held by another user",
+                    errno => errno.name(),
+                };
+                launch::complain(format_args!(
+                    "no way to the stack of session {session}: {reason}"
+                ));
             }
             return Err(Errno::ENETDOWN);
         }
@@ -358,7 +363,11 @@ fn dial(session: &Session) -> Result<c_int, Errno> {
     let address = Name::new(session, Object::Control).to_sockaddr();
     loop {
         match sys::connect(fd, &address) {
-            Ok(()) => return Ok(fd),
+            Ok(()) if is_trusted(fd, session) => return Ok(fd),
+            Ok(()) => {
+                sys::close(fd);
+                return Err(Errno::EACCES);
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => {
                 sys::close(fd);
@@ -366,6 +375,13 @@ fn dial(session: &Session) -> Result<c_int, Errno> {
             }
         }
     }
+}
+
+/// Anybody may bind an abstract name. A stack is run by the session's owner, by root, or by the
+/// user of this process, who may have started it.
+fn is_trusted(fd: c_int, session: &Session) -> bool {
+    sys::get_option::<libc::ucred>(fd, libc::SO_PEERCRED)
+        .is_ok_and(|peer| [session.uid(), 0, sys::geteuid()].contains(&peer.uid))
 }
 
 /// Moves `fd` out of the way of the program: to a high number, and never one of 0, 1, 2.

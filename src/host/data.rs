@@ -21,6 +21,11 @@ impl Host {
         self.connection(s).map_or(0, |connection| connection.tcb.send_space())
     }
 
+    /// The program may still write: its end is not queued and the connection not over.
+    pub fn accepts_sends(&self, s: SocketKey) -> bool {
+        self.connection(s).is_some_and(|connection| connection.tcb.may_send())
+    }
+
     /// Up to `max` free octets of the send buffer to read into; then [`Host::send_commit`].
     pub fn send_reserve(&mut self, s: SocketKey, max: usize) -> (&mut [u8], &mut [u8]) {
         match self.connection_mut(s) {

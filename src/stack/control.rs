@@ -29,6 +29,8 @@ struct Client {
     admission: Admission,
     /// Has a request, by this turn's look.
     ready: bool,
+    /// Its request is under way: there is no second one before the reply.
+    asks: bool,
     outbox: VecDeque<Vec<u8>>,
 }
 
@@ -66,7 +68,7 @@ impl Clients {
         if client.generation != generation {
             return;
         }
-        if readiness.writable {
+        if readiness.writable && !client.outbox.is_empty() {
             client.flush();
             self.stuffed.push(index);
         }
@@ -76,49 +78,60 @@ impl Clients {
         }
     }
 
+    /// The reply to this request comes later.
+    pub(super) fn note_waiting(&mut self, waiter: Waiter) {
+        if let Some(client) = self.find(waiter) {
+            client.asks = true;
+        }
+    }
+
+    fn find(&mut self, waiter: Waiter) -> Option<&mut Client> {
+        let client = self.slab.get_mut(waiter.client as usize);
+        client.filter(|client| client.generation == waiter.generation)
+    }
+
     /// Sends a reply to whoever waits for it, if it is still there.
     pub(super) fn reply(&mut self, to: Waiter, reply: &Reply<'_>) {
-        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
-        if client.generation != to.generation {
-            return;
-        }
+        let Some(client) = self.find(to) else { return };
+        client.asks = false;
         let mut packet = [0; MAX_MESSAGE];
-        if let Ok(len) = reply.encode(to.tag, &mut packet)
-            && client.send(&packet[..len]) == Sent::Later
-        {
+        if let Ok(len) = reply.encode(to.tag, &mut packet) {
+            client.send(&packet[..len]);
+        }
+        if !client.outbox.is_empty() {
             self.stuffed.push(to.client);
         }
     }
 
     /// Sends a text in as many packets as it takes.
     pub(super) fn reply_text(&mut self, to: Waiter, text: &[u8]) {
-        let Some(client) = self.slab.get_mut(to.client as usize) else { return };
+        let Some(client) = self.find(to) else { return };
         let mut packet = vec![0; MAX_TEXT];
         let mut pieces = text.chunks(MAX_TEXT / 2).peekable();
         loop {
             let piece = pieces.next().unwrap_or_default();
             let more = if pieces.peek().is_some() { More::Yes } else { More::No };
-            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet)
-                && client.send(&packet[..len]) == Sent::Later
-            {
-                self.stuffed.push(to.client);
+            if let Ok(len) = Reply::Text(piece, more).encode(to.tag, &mut packet) {
+                client.send(&packet[..len]);
             }
             if more == More::No {
-                return;
+                break;
             }
+        }
+        if !client.outbox.is_empty() {
+            self.stuffed.push(to.client);
         }
     }
 }
 
 impl Client {
-    fn send(&mut self, packet: &[u8]) -> Sent {
-        if self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock {
-            return Sent::Now;
-        }
-        if self.outbox.len() < MAX_OUTBOX {
+    /// Sends a packet, now or when there is room.
+    fn send(&mut self, packet: &[u8]) {
+        let sent =
+            self.outbox.is_empty() && kernel::send(self.fd.as_fd(), packet) != Moved::WouldBlock;
+        if !sent && self.outbox.len() < MAX_OUTBOX {
             self.outbox.push_back(packet.to_vec());
         }
-        Sent::Later
     }
 
     fn flush(&mut self) {
@@ -132,13 +145,6 @@ impl Client {
     }
 }
 
-/// Whether a packet could be sent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sent {
-    Now,
-    Later,
-}
-
 /// What came from a client.
 enum Packet {
     Request(usize),
@@ -148,15 +154,8 @@ enum Packet {
 
 impl Stack {
     pub(super) fn admit_clients(&mut self) {
-        loop {
-            match kernel::accept(self.doors.control.as_fd()) {
-                Ok(Some((fd, _))) => self.admit(fd),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "cannot take a control connection");
-                    return;
-                }
-            }
+        while let Some((fd, _)) = self.accept_at(|doors| &doors.control) {
+            self.admit(fd);
         }
     }
 
@@ -176,7 +175,8 @@ impl Stack {
         let interest = Interest::Request;
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
-            entry.insert(Client { fd, generation, uid, admission, ready: false, outbox });
+            let (ready, asks) = (false, false);
+            entry.insert(Client { fd, generation, uid, admission, ready, asks, outbox });
         }
     }
 
@@ -199,12 +199,13 @@ impl Stack {
         self.clients.ready = ready;
     }
 
-    /// Watches clients for room exactly while packets wait for it.
+    /// A client with replies that it does not read is watched for room, and not served, until it
+    /// has read them.
     pub(super) fn watch_outboxes(&mut self) {
         for index in std::mem::take(&mut self.clients.stuffed) {
             let Some(client) = self.clients.slab.get(index as usize) else { continue };
             let waits = !client.outbox.is_empty();
-            let interest = if waits { Interest::RequestOrRoom } else { Interest::Request };
+            let interest = if waits { Interest::Room } else { Interest::Request };
             let token = Token::Client(index, client.generation);
             if let Err(error) = self.poller.modify(client.fd.as_fd(), token, interest) {
                 tracing::error!(%error, "cannot watch a control connection");
@@ -214,8 +215,16 @@ impl Stack {
 
     fn answer(&mut self, now: Instant, index: u32, packet: &[u8]) {
         let Some(client) = self.clients.slab.get_mut(index as usize) else { return };
-        let Ok((header, request)) = Request::decode(packet) else {
-            tracing::warn!(uid = client.uid, "malformed request: client dropped");
+        if client.asks {
+            tracing::warn!(
+                uid = client.uid,
+                "a request before the reply to the last: client dropped"
+            );
+            return self.drop_client(now, index);
+        }
+        let request = Request::decode(packet).ok().filter(|_| !client.asks);
+        let Some((header, request)) = request else {
+            tracing::warn!(uid = client.uid, "malformed or untimely request: client dropped");
             return self.drop_client(now, index);
         };
         let waiter = Waiter { client: index, generation: client.generation, tag: header.tag };

@@ -79,6 +79,8 @@ pub(super) struct Input {
 pub(super) struct Output {
     /// The kernel's queue is full.
     pub(super) blocked: bool,
+    /// The kernel's queue has its full size, which most connections never need.
+    pub(super) enlarged: bool,
     /// We are woken when the program reads.
     pub(super) watched: bool,
     /// Octets handed over since the queue was last seen empty: no more than these are unread.

@@ -16,9 +16,6 @@ use crate::ipc::names::{Name, Object};
 use crate::tcp::{Release, ResetReason};
 use crate::time::Instant;
 
-/// Octets taken from one program in one go, so that others get their turn.
-const MAX_TAKE: usize = 1 << 20;
-
 /// Octets that may stay in the kernel's queue although TCP has them, and most that are taken by
 /// peeking. The kernel charges the whole buffers that they lie in to the program, which must stay
 /// far below the quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
@@ -26,6 +23,10 @@ pub(super) const MAX_HELD: usize = 8 * 1024;
 
 /// Passes after which held octets are released: each may have brought a buffer of its own.
 const MAX_HELD_PASSES: u8 = 16;
+
+/// Room for octets that nobody has counted yet: what most programs write at once. Where it is
+/// filled, the next pass counts.
+const FIRST_ROOM: usize = 16 * 1024;
 
 /// Octets handed to the program since its queue was last known to be empty that are counted as
 /// unread without asking the kernel.
@@ -115,19 +116,18 @@ impl Stack {
         }
     }
 
-    /// Octets of the program into the send buffer, as far as there is room; then its end.
+    /// Octets of the program into the send buffer, as far as there is room; then its end. Nothing
+    /// leaves the buffer meanwhile, so this ends even where the program writes as fast.
     fn pump_in(&mut self, now: Instant, index: u32) {
-        let mut left = MAX_TAKE;
         loop {
             let Some(endpoint) = self.endpoints.get_mut(index) else { return };
-            if endpoint.phase != Phase::Open || !endpoint.input.readable || left == 0 {
+            if endpoint.phase != Phase::Open || !endpoint.input.readable {
                 return;
             }
-            let space = self.host.send_space(endpoint.key).min(left);
+            let space = self.host.send_space(endpoint.key);
             let key = endpoint.key;
             let (taken, octets) = take(&mut self.host, endpoint, space, &mut self.scratch);
             if octets > 0 {
-                left = left.saturating_sub(octets);
                 self.host.send_commit(now, key, octets);
             }
             match taken {
@@ -185,6 +185,10 @@ impl Stack {
                     output.urgent_after = output.urgent_after.and_then(|at| at.checked_sub(len));
                     self.host.consume(now, key, len);
                     woken = true;
+                }
+                Moved::WouldBlock if !endpoint.output.enlarged => {
+                    endpoint.output.enlarged = true;
+                    kernel::enlarge_send_buffer(end.as_fd());
                 }
                 Moved::WouldBlock => endpoint.output.blocked = true,
                 // The program is closing: the event that says so is on its way.
@@ -356,20 +360,12 @@ fn take_by_reading(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let fresh = kernel::pending(end.as_fd()).saturating_sub(input.held);
-    if fresh == 0 {
-        input.half_read = false;
-        return match (input.hung_up, input.read_closed) {
-            (true, _) => (read_end(endpoint, scratch), 0),
-            (false, true) => (Taken::End, 0),
-            (false, false) => {
-                input.readable = false;
-                (Taken::Nothing, 0)
-            }
-        };
-    }
     let at_urgent = input.urgent && input.held == 0 && kernel::at_mark(end.as_fd());
-    let room = if at_urgent { 1 } else { fresh };
+    let room = match (at_urgent, input.half_read || input.urgent) {
+        (true, _) => 1,
+        (false, true) => kernel::pending(end.as_fd()).saturating_sub(input.held).max(1),
+        (false, false) => FIRST_ROOM,
+    };
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
@@ -379,29 +375,22 @@ fn take_by_reading(
     input.held_passes = 0;
     let mut buffers =
         [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
-    let Moved::Octets(read) = kernel::read_into(end.as_fd(), &mut buffers) else {
-        input.readable = false;
-        return (Taken::Nothing, 0);
+    let octets = match kernel::read_into(end.as_fd(), &mut buffers) {
+        Moved::Octets(0) => return (Taken::End, 0),
+        // What was held is out; what follows is seen by the next pass.
+        Moved::Octets(read) if read == held => 0,
+        Moved::Octets(read) => read - held,
+        Moved::WouldBlock => {
+            (input.readable, input.half_read) = (false, false);
+            return (Taken::Nothing, 0);
+        }
+        Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
-    let octets = read.saturating_sub(held);
-    input.half_read = octets < fresh;
-    // The kernel stops reading before an urgent octet, and for nothing else.
-    input.urgent = !at_urgent && (input.urgent || octets < wanted);
+    input.half_read = octets == wanted;
+    // The kernel stops reading before an urgent octet, which is announced as such.
+    input.urgent = !at_urgent && input.urgent;
+    // Edge-triggered: of what comes later the kernel tells again.
+    input.readable =
+        input.half_read || octets == 0 || input.urgent || input.read_closed || input.hung_up;
     (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
-}
-
-/// Reads the end: what is held first, then end of file or ECONNRESET.
-fn read_end(endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
-    let Some(end) = &endpoint.end else { return Taken::Nothing };
-    let held = std::mem::take(&mut endpoint.input.held);
-    if held > 0 {
-        kernel::receive(end.as_fd(), &mut scratch[..held], RecvFlags::empty());
-    }
-    match kernel::receive(end.as_fd(), &mut scratch[..1], RecvFlags::empty()) {
-        Moved::Octets(0) => Taken::End,
-        Moved::Gone(_) => Taken::ClosedUnread,
-        // Octets after all: the readiness that told of the end came with them. One is lost to
-        // nobody, because a stream that has ended gets no more octets.
-        Moved::Octets(_) | Moved::WouldBlock => Taken::Nothing,
-    }
 }

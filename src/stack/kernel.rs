@@ -43,6 +43,25 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<Option<(OwnedFd, Id
     }
 }
 
+/// A descriptor kept back for the moment when the descriptor table is full: whoever knocks then
+/// is turned away, where he would wait for ever otherwise.
+pub(super) struct Spare(Option<OwnedFd>);
+
+impl Spare {
+    pub(super) fn new() -> Spare {
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        Spare(rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty()).ok())
+    }
+
+    /// Takes one connection and closes it. False: not even that, or nobody waits.
+    pub(super) fn refuse(&mut self, listener: BorrowedFd<'_>) -> bool {
+        self.0 = None;
+        let refused = matches!(accept(listener), Ok(Some(_)));
+        *self = Spare::new();
+        refused
+    }
+}
+
 fn identity(address: SocketAddrAny) -> Identity {
     let address = SocketAddrUnix::try_from(address).ok()?;
     names::parse(address.abstract_name()?)
@@ -163,11 +182,15 @@ pub(super) fn set_socket_option(fd: BorrowedFd<'_>, name: i32, value: &[u8]) {
     }
 }
 
-/// Makes a kernel socket fit to be the stack's end of a TCP socket: room for a whole receive
-/// buffer, and urgent octets part of the stream ([`at_mark`] tells which one it is).
+/// Makes a kernel socket fit to be the stack's end of a TCP socket: urgent octets are part of the
+/// stream ([`at_mark`] tells which one it is).
 pub(super) fn prepare_end(fd: BorrowedFd<'_>) {
+    let _ = rustix::net::sockopt::set_socket_oobinline(fd, true);
+}
+
+/// Gives the stack's end room for a whole receive buffer.
+pub(super) fn enlarge_send_buffer(fd: BorrowedFd<'_>) {
     use rustix::net::sockopt;
-    let _ = sockopt::set_socket_oobinline(fd, true);
     if sockopt::set_socket_send_buffer_size_force(fd, END_SEND_BUFFER).is_err() {
         let _ = sockopt::set_socket_send_buffer_size(fd, END_SEND_BUFFER);
     }

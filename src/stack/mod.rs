@@ -32,7 +32,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant as Clock;
 
 use self::control::Clients;
@@ -73,6 +73,7 @@ pub(crate) struct Stack {
     wire: Wire,
     poller: Poller,
     doors: Doors,
+    spare: kernel::Spare,
     endpoints: Endpoints,
     clients: Clients,
     lingering: HashMap<SocketId, Lingering>,
@@ -82,6 +83,8 @@ pub(crate) struct Stack {
     /// Ends after this turn.
     ends: bool,
     idle_since: Option<Instant>,
+    /// The wire was not quiet when the last exchange ended.
+    wire_is_busy: bool,
     /// There are sockets whose closing the kernel does not tell: look at this time.
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
@@ -115,6 +118,7 @@ impl Stack {
             wire,
             poller,
             doors,
+            spare: kernel::Spare::new(),
             endpoints: Endpoints::default(),
             clients: Clients::default(),
             lingering: HashMap::new(),
@@ -122,6 +126,7 @@ impl Stack {
             stays: false,
             ends: false,
             idle_since: None,
+            wire_is_busy: false,
             next_sweep: None,
             touched: Vec::new(),
             scratch: vec![0; 2 * flow::MAX_HELD].into(),
@@ -175,8 +180,25 @@ impl Stack {
         }
     }
 
-    /// Segments out, segments in, until both are quiet.
+    /// Takes the next of those who wait at a door. Where that is impossible they are turned away,
+    /// so that their programs get an error and do not hang.
+    fn accept_at(&mut self, door: fn(&Doors) -> &OwnedFd) -> Option<(OwnedFd, kernel::Identity)> {
+        loop {
+            match kernel::accept(door(&self.doors).as_fd()) {
+                Ok(taken) => return taken,
+                Err(error) => {
+                    tracing::error!(%error, "a program is turned away (see `ulimit -n`)");
+                    if !self.spare.refuse(door(&self.doors).as_fd()) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Segments out, segments in, until both are quiet, or others must have their turn.
     fn exchange(&mut self) {
+        self.wire_is_busy = true;
         for _ in 0..MAX_WIRE_ROUNDS {
             let now = self.now();
             let sent = self.send_burst(now);
@@ -187,6 +209,7 @@ impl Stack {
             });
             self.handle_host_events(now);
             if sent + received == 0 {
+                self.wire_is_busy = false;
                 return;
             }
         }
@@ -365,6 +388,9 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
+        if self.wire_is_busy {
+            return Some(Duration::ZERO);
+        }
         let now = self.now();
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
         let linger = self.lingering.values().map(|l| l.until).min();

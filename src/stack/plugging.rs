@@ -1,14 +1,14 @@
 //! Plugs: programs' ends that connect to one of the stack's doors, and the record with which
 //! they say who they are.
 
-use std::io::IoSliceMut;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::RecvFlags;
 
 use super::endpoint::Phase;
 use super::kernel::{self, Moved};
 use super::poller::Interest;
+use super::start::Doors;
 use super::{Role, Stack, phase_after_plug};
 use crate::ipc::names::Object;
 use crate::ipc::record::{Call, FILLER_LEN, Plug, RECORD_LEN};
@@ -17,19 +17,11 @@ use crate::time::Instant;
 impl Stack {
     /// Takes every program's end that waits at a door.
     pub(super) fn take_plugs(&mut self, now: Instant, role: Role) {
-        loop {
-            let door = match role {
-                Role::Connection => self.doors.connections.as_fd(),
-                Role::Listener => self.doors.listeners.as_fd(),
-            };
-            let (end, identity) = match kernel::accept(door) {
-                Ok(Some(taken)) => taken,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "cannot take a program's socket");
-                    return;
-                }
-            };
+        let door: fn(&Doors) -> &OwnedFd = match role {
+            Role::Connection => |doors| &doors.connections,
+            Role::Listener => |doors| &doors.listeners,
+        };
+        while let Some((end, identity)) = self.accept_at(door) {
             // Only sockets that were named in a request of an admitted client are ours.
             let Some((session, Object::App(_, id))) = identity else { continue };
             let Some(index) = self.endpoints.by_id(id) else { continue };
@@ -54,15 +46,17 @@ impl Stack {
     pub(super) fn greet(&mut self, now: Instant, index: u32) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         let Some(end) = &endpoint.end else { return };
-        if kernel::pending(end.as_fd()) < RECORD_LEN {
+        // One octet more than the record tells whether anything follows it.
+        let mut octets = [0; RECORD_LEN + 1];
+        let len = match kernel::receive(end.as_fd(), &mut octets, RecvFlags::PEEK) {
+            Moved::Octets(len) => len,
+            Moved::WouldBlock | Moved::Gone(_) => 0,
+        };
+        if len < RECORD_LEN {
             endpoint.input.readable = endpoint.input.read_closed;
             return;
         }
-        let mut record = [0; RECORD_LEN];
-        let (head, last) = record.split_at_mut(RECORD_LEN - 1);
-        let read = kernel::read_into(end.as_fd(), &mut [IoSliceMut::new(head)]);
-        kernel::receive(end.as_fd(), last, RecvFlags::PEEK);
-        let plug = (read == Moved::Octets(RECORD_LEN - 1)).then(|| Plug::decode(&record)).flatten();
+        let plug = octets.first_chunk().and_then(Plug::decode);
         let Some(plug) = plug.filter(|plug| plug.id == endpoint.id) else {
             tracing::warn!(id = ?endpoint.id, "a program's socket did not begin with its plug");
             self.break_end(index);
@@ -71,12 +65,13 @@ impl Stack {
         tracing::debug!(?plug, "plugged");
         let role = if plug.call == Call::Listen { Role::Listener } else { Role::Connection };
         endpoint.phase = phase_after_plug(role, plug.filler_len);
-        // Of a plug without filler the last octet stays as the first sentinel.
-        let keeps = plug.filler_len == 0 && role == Role::Connection;
-        endpoint.input.keeps_sentinel = keeps;
-        endpoint.input.held = usize::from(keeps);
-        if !keeps {
-            kernel::receive(end.as_fd(), &mut record[..1], RecvFlags::empty());
+        // A plug without filler stays in the kernel's queue as the first octets held.
+        let holds = plug.filler_len == 0 && role == Role::Connection;
+        endpoint.input.keeps_sentinel = holds;
+        endpoint.input.held = if holds { RECORD_LEN } else { 0 };
+        endpoint.input.readable = len > RECORD_LEN || endpoint.input.read_closed;
+        if !holds {
+            kernel::receive(end.as_fd(), &mut octets[..RECORD_LEN], RecvFlags::empty());
         }
         if plug.call == Call::Accept {
             endpoint.waits_on = None;

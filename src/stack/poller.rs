@@ -80,8 +80,8 @@ pub(super) enum Interest {
     /// A packet, told again and again as long as there is one: of several that wait, one is taken
     /// a turn.
     Request,
-    /// That, and room for a packet.
-    RequestOrRoom,
+    /// Room for a packet, likewise.
+    Room,
 }
 
 /// What woke us.
@@ -171,7 +171,7 @@ fn flags(for_what: Interest) -> EventFlags {
         Interest::Read => read,
         Interest::ReadWrite => read | EventFlags::OUT,
         Interest::Request => EventFlags::IN | EventFlags::RDHUP,
-        Interest::RequestOrRoom => EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT,
+        Interest::Room => EventFlags::OUT,
     }
 }
 

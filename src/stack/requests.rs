@@ -69,7 +69,7 @@ impl Stack {
         };
         match outcome {
             Ok(Some(reply)) => self.clients.reply(waiter, &reply),
-            Ok(None) => {}
+            Ok(None) => self.clients.note_waiting(waiter),
             Err(errno) => self.clients.reply(waiter, &Reply::Error(errno)),
         }
     }
@@ -176,7 +176,10 @@ impl Stack {
     /// close() with SO_LINGER: answered when the last acknowledgment is there, or the time over.
     fn wait_closed(&mut self, waiter: Waiter, id: SocketId) {
         match self.lingering.get_mut(&id) {
-            Some(lingering) if lingering.waiter.is_none() => lingering.waiter = Some(waiter),
+            Some(lingering) if lingering.waiter.is_none() => {
+                lingering.waiter = Some(waiter);
+                self.clients.note_waiting(waiter);
+            }
             // Other descriptors hold it still, or there is nothing left to wait for.
             _ => self.clients.reply(waiter, &Reply::Done),
         }

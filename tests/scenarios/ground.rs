@@ -4,7 +4,7 @@
 //!
 //! Deliberately no expectations: these are in the tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -248,7 +248,10 @@ impl Namespace {
 
     fn sockets(&self) -> Vec<Socket> {
         let rows = self.read("tcp");
-        rows.lines().skip(1).map(|line| kernel_socket(line).expect("a row of tcp(4)")).collect()
+        // The file comes in pieces: a table that changes meanwhile may show a socket twice.
+        let mut seen = BTreeSet::new();
+        let sockets = rows.lines().skip(1).map(|l| kernel_socket(l).expect("a row of tcp(4)"));
+        sockets.filter(|socket| seen.insert((socket.row.local, socket.row.peer))).collect()
     }
 
     /// `Tcp: names` and `Tcp: values`, line by line.

@@ -55,6 +55,17 @@ fn half_close_programs() {
     assert!(last.flags.contains("FIN"), "the server's FIN is its last segment: {last:?}");
 }
 
+/// What a program writes right before shutdown(SHUT_WR) is never overtaken by the FIN, however the
+/// two race to the stack on their different ways.
+#[test]
+fn half_close_overtakes_no_octets() {
+    let Some(ground) = Ground::new(&[("net.tcplab.tcp_msl_ms", "100")]) else { return };
+    let server = ground.spawn(built("examples/closes_first.c"), ["0"]);
+    let port = server.listening_port().to_string();
+    let output = ground.run(built("tests/scenarios/fetch.c"), [&port, "1500", "42"]);
+    assert_eq!(output, "1500 of 1500 whole\n");
+}
+
 /// Octets from `port`, each counted once.
 fn octets_from(port: u16, segments: &[Segment]) -> usize {
     let mut next = None;

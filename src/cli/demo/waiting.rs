@@ -52,6 +52,8 @@ pub(super) fn restart_eaddrinuse(stage: &mut Stage) -> Result<(), Failure> {
         &format!("and the same command listens again, {:.1} s after the end", took.as_secs_f32()),
     )?;
     drop(server);
+    // The program dies a little later than the `tcplab run` that supervises it.
+    stage.until(RESTART_PORT, |sight| sight.count("LISTEN") == 0)?;
 
     stage.say("With SO_REUSEADDR (-r) in the old and in the new server:")?;
     let server = stage.serve(CLOSES_FIRST, &["-r", "-1", "8004"], RESTART_PORT)?;

@@ -40,11 +40,12 @@ impl Tcb {
         }
     }
 
-    /// The offered window is so small that the host should watch the program's reading.
+    /// So much is unread, or the offered window so small, that the host should watch the program's
+    /// reading.
     pub fn wants_read_progress(&self) -> bool {
         self.rcv.unread > 0
             && self.state.receives_text()
-            && (self.rcv.window() as usize) < self.rcv.limit / 2
+            && (self.rcv.unread_total() > self.rcv.limit / 2 || self.window_is_closed())
     }
 
     /// `shutdown(SHUT_RD)`: from FIN-WAIT on, octets that arrive are answered with RST (Linux).

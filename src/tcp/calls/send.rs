@@ -23,7 +23,7 @@ impl Tcb {
     }
 
     /// The program may queue octets.
-    fn may_send(&self) -> bool {
+    pub fn may_send(&self) -> bool {
         self.state.accepts_sends() && self.snd.fin == Fin::None
     }
 

@@ -30,8 +30,12 @@ impl Tcb {
         let gain = self.wanted_window().saturating_sub(self.rcv.window());
         let half = u32::try_from(self.rcv.limit / 2).unwrap_or(u32::MAX);
         let step = half.min(2 * u32::from(self.config.mss)).max(1);
-        let closed = self.rcv.window() < self.worthwhile();
-        self.state.receives_text() && (gain >= step || (closed && gain > 0))
+        self.state.receives_text() && (gain >= step || (self.window_is_closed() && gain > 0))
+    }
+
+    /// Less is offered than anybody would send.
+    pub(in crate::tcp) fn window_is_closed(&self) -> bool {
+        self.rcv.window() < self.worthwhile()
     }
 
     /// The window field of the next segment; the edge it offers is remembered.
