@@ -62,8 +62,8 @@ pub(super) struct Input {
     pub(super) hung_up: bool,
     /// So many octets at the front of the kernel's queue TCP already has.
     pub(super) held: usize,
-    /// Passes that brought them.
-    pub(super) held_passes: u8,
+    /// They are to be released soon.
+    pub(super) is_due: bool,
     /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
     pub(super) half_read: bool,
     /// Octets may be held.

@@ -14,15 +14,19 @@ use crate::host::Host;
 use crate::ipc::message::How;
 use crate::ipc::names::{Name, Object};
 use crate::tcp::{Release, ResetReason};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
-/// Octets that may stay in the kernel's queue although TCP has them, and most that are taken by
-/// peeking. The kernel charges the whole buffers that they lie in to the program, which must stay
-/// far below the quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
-pub(super) const MAX_HELD: usize = 8 * 1024;
+/// Most octets that are taken by peeking.
+pub(super) const MAX_PEEKED: usize = 8 * 1024;
 
-/// Passes after which held octets are released: each may have brought a buffer of its own.
-const MAX_HELD_PASSES: u8 = 16;
+/// Octets that may stay in the kernel's queue although TCP has them. Each may lie in a buffer of
+/// its own, for which the kernel charges the program 768 octets, and that must stay far below the
+/// quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
+const MAX_HELD: usize = 40;
+
+/// How long more than [`MAX_HELD`] may stay: most programs get an answer meanwhile, and with it
+/// what is held is released without waking them for nothing.
+const MAX_HOLD: Duration = Duration::from_millis(1);
 
 /// Room for octets that nobody has counted yet: what most programs write at once. Where it is
 /// filled, the next pass counts.
@@ -131,7 +135,7 @@ impl Stack {
                 self.host.send_commit(now, key, octets);
             }
             match taken {
-                Taken::Some => {}
+                Taken::Some => self.release_soon(now, index),
                 Taken::Urgent => self.host.mark_urgent(now, key),
                 Taken::Nothing => return,
                 Taken::End => return self.program_ended(now, index),
@@ -142,6 +146,34 @@ impl Stack {
                         Release::Abort(ResetReason::UnreadData),
                     );
                 }
+            }
+        }
+    }
+
+    /// Sees to it that what is held of a program does not stay.
+    fn release_soon(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        if endpoint.input.held > MAX_HELD && !endpoint.input.is_due {
+            endpoint.input.is_due = true;
+            self.held.push((index, endpoint.generation));
+            self.release_at.get_or_insert(now + MAX_HOLD);
+        }
+    }
+
+    /// Releases what has been held long enough.
+    pub(super) fn release_due(&mut self, now: Instant) {
+        if self.release_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.release_at = None;
+        for (index, generation) in std::mem::take(&mut self.held) {
+            let index = self.endpoints.of_token(index, generation);
+            let Some(endpoint) = index.and_then(|index| self.endpoints.get_mut(index)) else {
+                continue;
+            };
+            endpoint.input.is_due = false;
+            if endpoint.input.held > MAX_HELD {
+                release_held(endpoint, &mut self.scratch);
             }
         }
     }
@@ -306,7 +338,7 @@ fn take_by_peeking(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_HELD));
+    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_PEEKED));
     let room = first.len() + second.len();
     if room == 0 {
         return (Taken::Nothing, 0);
@@ -321,7 +353,7 @@ fn take_by_peeking(
         Moved::WouldBlock => 0,
         Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
-    if fresh == MAX_HELD {
+    if fresh == MAX_PEEKED {
         return take_by_reading(host, endpoint, space, scratch);
     }
     if fresh == 0 {
@@ -331,8 +363,7 @@ fn take_by_peeking(
         return (if ended { Taken::End } else { Taken::Nothing }, 0);
     }
     input.held += fresh;
-    input.held_passes += 1;
-    if input.held >= MAX_HELD || input.held_passes >= MAX_HELD_PASSES {
+    if input.held >= MAX_PEEKED {
         release_held(endpoint, scratch);
     }
     // Edge-triggered: of what comes after the peek the kernel tells again.
@@ -344,7 +375,6 @@ fn take_by_peeking(
 fn release_held(endpoint: &mut Endpoint, scratch: &mut [u8]) {
     let Some(end) = &endpoint.end else { return };
     let input = &mut endpoint.input;
-    input.held_passes = 0;
     if input.held > 1 {
         kernel::receive(end.as_fd(), &mut scratch[..input.held - 1], RecvFlags::empty());
         input.held = 1;
@@ -372,7 +402,6 @@ fn take_by_reading(
         return (Taken::Nothing, 0);
     }
     let held = std::mem::take(&mut input.held);
-    input.held_passes = 0;
     let mut buffers =
         [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
     let octets = match kernel::read_into(end.as_fd(), &mut buffers) {

@@ -89,6 +89,9 @@ pub(crate) struct Stack {
     next_sweep: Option<Instant>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
+    /// Endpoints of whose programs octets are held, and when these are released.
+    held: Vec<(u32, u32)>,
+    release_at: Option<Instant>,
     /// Where octets go that were taken before.
     scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
@@ -129,7 +132,9 @@ impl Stack {
             wire_is_busy: false,
             next_sweep: None,
             touched: Vec::new(),
-            scratch: vec![0; 2 * flow::MAX_HELD].into(),
+            held: Vec::new(),
+            release_at: None,
+            scratch: vec![0; 2 * flow::MAX_PEEKED].into(),
             segment: Vec::with_capacity(1 << 16),
         })
     }
@@ -232,6 +237,7 @@ impl Stack {
             self.host.handle_timeout(now);
             self.exchange();
         }
+        self.release_due(now);
         let over: Vec<SocketId> =
             self.lingering.iter().filter(|(_, l)| l.until <= now).map(|(id, _)| *id).collect();
         for id in over {
@@ -394,7 +400,7 @@ impl Stack {
         let now = self.now();
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
         let linger = self.lingering.values().map(|l| l.until).min();
-        [self.host.poll_timeout(), self.next_sweep, idle, linger]
+        [self.host.poll_timeout(), self.next_sweep, self.release_at, idle, linger]
             .into_iter()
             .flatten()
             .min()
