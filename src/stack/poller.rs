@@ -142,6 +142,7 @@ impl Poller {
             let whole = rustix::fs::Timespec::try_from(t);
             whole.unwrap_or(rustix::fs::Timespec { tv_sec: 3600, tv_nsec: 0 })
         });
+        let mut first_client = None;
         loop {
             self.buffer.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut self.buffer), timeout.as_ref()) {
@@ -149,9 +150,17 @@ impl Poller {
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }
-            events.extend(
-                self.buffer.iter().map(|e| (Token::decode(e.data.u64()), readiness(e.flags))),
-            );
+            for event in &self.buffer {
+                let token = Token::decode(event.data.u64());
+                // What is level-triggered comes again and again: then all the rest has come, too.
+                if first_client == Some(token) {
+                    return Ok(());
+                }
+                if first_client.is_none() && matches!(token, Token::Client(..)) {
+                    first_client = Some(token);
+                }
+                events.push((token, readiness(event.flags)));
+            }
             if self.buffer.len() < EVENTS_PER_CALL {
                 return Ok(());
             }
