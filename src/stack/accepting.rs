@@ -23,6 +23,10 @@ const INHERITED: [(i32, i32); 5] = [
     (libc::SO_RCVLOWAT, 1),
 ];
 
+/// `TCP_INQ`, and the option of a kernel socket with which its program's shim is told of it.
+const TCP_INQ: i32 = 36;
+const INQ_MARK: i32 = libc::SO_PRIORITY;
+
 impl Stack {
     /// `child` has finished its handshake: makes its kernel socket and queues it on the
     /// listener's.
@@ -102,6 +106,11 @@ impl Stack {
             if number != default || value[value.len().min(4)..].iter().any(|octet| *octet != 0) {
                 kernel::set_socket_option(program_end, name, value);
             }
+        }
+        let mut inq = [0; 4];
+        let len = self.host.get_option(now, child, libc::IPPROTO_TCP, TCP_INQ, &mut inq);
+        if len.is_ok() && inq != [0; 4] {
+            kernel::set_socket_option(program_end, INQ_MARK, &inq);
         }
     }
 

@@ -394,7 +394,7 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.wire_is_busy {
+        if self.wire_is_busy || self.clients.has_ready() {
             return Some(Duration::ZERO);
         }
         let now = self.now();

@@ -1,4 +1,4 @@
-//! Readiness: one epoll instance, edge-triggered but for requests, tokens that cannot be stale.
+//! Readiness: one epoll instance, everything edge-triggered, tokens that cannot be stale.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -77,11 +77,6 @@ pub(super) enum Interest {
     Read,
     /// These, and the other end's reading.
     ReadWrite,
-    /// A packet, told again and again as long as there is one: of several that wait, one is taken
-    /// a turn.
-    Request,
-    /// Room for a packet, likewise.
-    Room,
 }
 
 /// What woke us.
@@ -179,8 +174,6 @@ fn flags(for_what: Interest) -> EventFlags {
     match for_what {
         Interest::Read => read,
         Interest::ReadWrite => read | EventFlags::OUT,
-        Interest::Request => EventFlags::IN | EventFlags::RDHUP,
-        Interest::Room => EventFlags::OUT,
     }
 }
 

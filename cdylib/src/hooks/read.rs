@@ -12,6 +12,8 @@ use tcplab_ipc::names::Role;
 
 use crate::descriptor::{self, Hint};
 use crate::ops::io::{self, Verdict};
+use crate::ops::options::TCP_INQ;
+use crate::ops::plug;
 use crate::sockaddr::is_bad;
 use crate::{errno, ops, sys};
 
@@ -236,10 +238,46 @@ unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssiz
     };
     if got >= 0 {
         message.msg_namelen = 0;
-        message.msg_controllen = 0;
         message.msg_flags = plain.msg_flags;
+        // SAFETY: the program's message.
+        unsafe { tell_queue(fd, message) };
     }
     got
+}
+
+/// Writes the control message that `TCP_INQ` asks for: octets that are left to read. Without the
+/// option, none.
+///
+/// # Safety
+/// `msg_control` has room for `msg_controllen` octets.
+unsafe fn tell_queue(fd: c_int, message: &mut msghdr) {
+    let room = core::mem::replace(&mut message.msg_controllen, 0);
+    if sys::get_option(fd, plug::INQ_MARK) != Ok(1) {
+        return;
+    }
+    if is_bad(message.msg_control) || room < size_of::<cmsghdr>() {
+        message.msg_flags |= libc::MSG_CTRUNC;
+        return;
+    }
+    let whole = size_of::<cmsghdr>() + size_of::<c_int>();
+    let len = whole.min(room);
+    if len < whole {
+        message.msg_flags |= libc::MSG_CTRUNC;
+    }
+    // SAFETY: all octets zero is a header.
+    let mut header: cmsghdr = unsafe { core::mem::zeroed() };
+    header.cmsg_len = len as _;
+    header.cmsg_level = libc::IPPROTO_TCP;
+    header.cmsg_type = TCP_INQ;
+    let left = ops::ioctl::left_to_read(fd).to_ne_bytes();
+    let place = message.msg_control.cast::<u8>();
+    // SAFETY: the caller's promise; the header and `len` octets in all fit into `room`.
+    unsafe {
+        place.cast::<cmsghdr>().write_unaligned(header);
+        let data = place.add(size_of::<cmsghdr>());
+        data.copy_from_nonoverlapping(left.as_ptr(), len - size_of::<cmsghdr>());
+    }
+    message.msg_controllen = len.next_multiple_of(size_of::<usize>()).min(room);
 }
 
 /// Room in all parts of a message.

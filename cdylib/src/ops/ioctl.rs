@@ -49,6 +49,15 @@ fn queue(socket: &Socket, request: &Request<'_>) -> Result<Answer, Errno> {
     }
 }
 
+/// What `TCP_INQ` tells: octets left to read, 1 where only the peer's FIN is.
+pub(crate) fn left_to_read(fd: c_int) -> c_int {
+    let ended = || sys::poll(fd, libc::POLLRDHUP, 0).is_ok_and(|e| e & libc::POLLRDHUP != 0);
+    match readable(fd) {
+        0 => ended().into(),
+        octets => octets as c_int,
+    }
+}
+
 /// Octets that can be read at once.
 pub(crate) fn readable(fd: c_int) -> usize {
     sys::ioctl_int(fd, libc::FIONREAD).map_or(0, |octets| octets.max(0) as usize)

@@ -11,6 +11,8 @@ use crate::{control, sys};
 
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
+/// Option, and type of the control message that it asks for.
+pub(crate) const TCP_INQ: c_int = 36;
 const SO_PASSSEC: c_int = 34;
 const SO_PEEK_OFF: c_int = 42;
 const SO_PEERGROUPS: c_int = 59;
@@ -31,11 +33,16 @@ enum Authority {
     Shim(c_int),
     /// `SO_ERROR`
     Error,
+    /// `TCP_INQ`: the stack; and the kernel socket carries a mark for `recvmsg`.
+    Inq,
     /// The stack. `SO_SNDBUF` too: octets in the kernel socket's own buffer come on top.
     Stack,
 }
 
 fn authority(socket: &Socket, level: c_int, name: c_int) -> Authority {
+    if (level, name) == (libc::IPPROTO_TCP, TCP_INQ) {
+        return Authority::Inq;
+    }
     if level != libc::SOL_SOCKET {
         return Authority::Stack;
     }
@@ -86,7 +93,7 @@ pub(crate) fn get(
         }
         Authority::Shim(value) => Ok(copy(&value.to_ne_bytes(), out)),
         Authority::Error => Ok(copy(&take_error(socket).to_ne_bytes(), out)),
-        Authority::Both | Authority::Stack => {
+        Authority::Both | Authority::Inq | Authority::Stack => {
             let room = out.len().min(MAX_OPTION) as u32;
             let request = Request::GetOption(level, name, room);
             match control::call(socket, &request, &mut [0; MAX_MESSAGE])? {
@@ -119,6 +126,11 @@ pub(crate) fn set(socket: &Socket, level: c_int, name: c_int, value: &[u8]) -> R
             control::ask(socket, &request)?;
             let _ = sys::set_option_octets(socket.fd, level, name, value);
             Ok(())
+        }
+        Authority::Inq => {
+            control::ask(socket, &request)?;
+            let on = c_int::from(value.iter().take(size_of::<c_int>()).any(|&octet| octet != 0));
+            sys::set_option(socket.fd, plug::INQ_MARK, &on)
         }
         Authority::OtherFamily => {
             as_kernel_tcp(socket.domain, |fd| sys::set_option_octets(fd, level, name, value))

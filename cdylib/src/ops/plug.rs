@@ -15,6 +15,9 @@ use crate::descriptor::{self, Hint, Socket};
 use crate::ops::socket;
 use crate::{control, sys};
 
+/// `TCP_INQ`, as the kernel socket carries it where it is set: an option that `AF_UNIX` makes no
+/// use of, and that `recvmsg` can ask for without the stack. The stack sets it on accepted sockets.
+pub(crate) const INQ_MARK: c_int = libc::SO_PRIORITY;
 /// How long the stack may leave its queue of plugs full.
 const PATIENCE_MS: u64 = 10_000;
 /// `SO_SNDBUF` when set to less than the kernel's minimum.
@@ -105,10 +108,14 @@ pub(crate) fn acknowledge(socket: &Socket, caller: usize) {
 /// still being made.
 pub(crate) fn settle(fd: c_int) -> Hint {
     if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER) {
-        if sys::poll(fd, libc::POLLOUT, 0) == Ok(0) {
+        let events = sys::poll(fd, libc::POLLOUT, 0).unwrap_or(0);
+        if events == 0 {
             return Hint::Connecting;
         }
-        if let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF) {
+        // A dead one needs no room, and giving it some would be an edge for epoll.
+        if events & libc::POLLHUP == 0
+            && let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF)
+        {
             let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
         }
     }
@@ -136,7 +143,7 @@ pub(crate) fn replace(socket: &Socket) -> Result<Socket, Errno> {
 
 /// Copies what the kernel sockets themselves know of the program's options.
 fn copy_options(from: c_int, to: c_int) {
-    for option in [libc::SO_RCVLOWAT, libc::SO_OOBINLINE] {
+    for option in [libc::SO_RCVLOWAT, libc::SO_OOBINLINE, INQ_MARK] {
         if let Ok(value) = sys::get_option::<c_int>(from, option) {
             let _ = sys::set_option(to, option, &value);
         }
