@@ -58,6 +58,11 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// Somebody may have sent a request.
+    pub(super) fn any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.slab.is_empty()
     }
