@@ -159,7 +159,8 @@ impl Stack {
         let now = self.now();
         self.note_events(now, events);
         if self.clients.has_ready() {
-            // On the kernel's loopback a FIN and its ACK are exchanged before shutdown() returns.
+            // On Linux's loopback a segment has arrived when the call that sent it returns: who
+            // asks next, at the other end too, sees what it has done.
             self.exchange();
         }
         self.serve_clients(now);
