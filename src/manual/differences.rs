@@ -19,4 +19,6 @@
 //! * A connection plugged by a non-blocking `connect()`, or whose last octets came in bulk, holds
 //!   no sentinel octet: after a RST its poll bits lack POLLERR unless octets of the program are
 //!   unread (the errno is right).
+//! * `write()` and `writev()` on a connection are made as `sendto()` and `sendmsg()`, so that
+//!   SIGPIPE is ours to raise: a seccomp filter that allows only `write` ends such a program.
 //! * No SYN cookies, no TCP Fast Open in the SYN, no zero copy, no MPTCP.

@@ -399,7 +399,7 @@ fn take_by_reading(
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
-        return (take_end(endpoint, scratch), 0);
+        return (take_end(host, endpoint, scratch), 0);
     }
     let held = std::mem::take(&mut input.held);
     let mut buffers =
@@ -424,20 +424,22 @@ fn take_by_reading(
     (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
 }
 
-/// Where the TCB takes no octets: the end, if it comes next.
-fn take_end(endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
+/// Where the TCB takes no octets now: the end of a program that is gone, if it comes next, or if
+/// nobody will ever take what lies before it.
+fn take_end(host: &Host, endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
     let Some(end) = &endpoint.end else { return Taken::Nothing };
     let input = &mut endpoint.input;
-    if !input.hung_up || kernel::pending(end.as_fd()) > input.held {
+    let waits = kernel::pending(end.as_fd()) > input.held && host.accepts_sends(endpoint.key);
+    if !input.hung_up || waits {
         return Taken::Nothing;
     }
-    let held = std::mem::take(&mut input.held);
-    if held > 0 {
-        kernel::receive(end.as_fd(), &mut scratch[..held], RecvFlags::empty());
-    }
-    match kernel::receive(end.as_fd(), &mut scratch[..1], RecvFlags::empty()) {
-        Moved::Octets(0) => Taken::End,
-        Moved::Gone(_) => Taken::ClosedUnread,
-        Moved::Octets(_) | Moved::WouldBlock => Taken::Nothing,
+    input.held = 0;
+    loop {
+        match kernel::receive(end.as_fd(), scratch, RecvFlags::empty()) {
+            Moved::Octets(0) => return Taken::End,
+            Moved::Octets(_) => {}
+            Moved::WouldBlock => return Taken::Nothing,
+            Moved::Gone(_) => return Taken::ClosedUnread,
+        }
     }
 }
