@@ -66,6 +66,7 @@ impl Host {
         let socket = self.sockets.get_mut(s)?;
         socket.role = Role::Idle;
         socket.phase = Phase::Unconnected;
+        socket.left_behind = (0, 0);
         socket.since = now;
         if !socket.address_locked {
             socket.local_ip = wildcard(socket.domain);

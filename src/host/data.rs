@@ -84,12 +84,13 @@ impl Host {
         self.connection(s).is_some_and(|connection| connection.tcb.wants_read_progress())
     }
 
-    /// (SIOCOUTQ, SIOCOUTQNSD). EINVAL: a listener.
+    /// (SIOCOUTQ, SIOCOUTQNSD), also of a connection that has ended, as on Linux. EINVAL: a listener.
     pub fn out_queue(&self, s: SocketKey) -> Result<(usize, usize), Errno> {
         let socket: &Socket = self.sockets.get(s)?;
         match (socket.state(), socket.connection()) {
             (State::Listen, _) => Err(Errno::EINVAL),
-            (State::Closed | State::SynSent | State::SynReceived, _) | (_, None) => Ok((0, 0)),
+            (State::SynSent | State::SynReceived, _) => Ok((0, 0)),
+            (State::Closed, _) | (_, None) => Ok(socket.left_behind),
             (_, Some(connection)) => {
                 let queues = connection.tcb.queues();
                 Ok((queues.send, queues.unsent))

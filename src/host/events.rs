@@ -138,10 +138,14 @@ impl Host {
         let retransmissions = connection.tcb.info(now).total_retrans;
         self.counters.add(Counter::RetransSegs, retransmissions.into());
         let time_wait = connection.tcb.time_wait();
+        let queues = connection.tcb.queues();
         self.timers.forget(s, &mut connection.deadline);
         self.demux.remove(&connection.tcb.tuple(), Owner::Socket(s));
         if let Some(time_wait) = time_wait {
             self.enter_time_wait(now, s, time_wait);
+        }
+        if let Some(socket) = self.sockets.find_mut(s) {
+            socket.left_behind = (queues.send, queues.unsent);
         }
         match place {
             Place::SynQueue(listener) => {

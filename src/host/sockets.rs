@@ -125,6 +125,8 @@ pub(super) struct Socket {
     pub(super) since: Instant,
     pub(super) closed_first: Option<Side>,
     pub(super) reset: Option<ResetReason>,
+    /// Octets never acknowledged and never sent, FIN included, of a connection that has ended.
+    pub(super) left_behind: (usize, usize),
 }
 
 impl Socket {
@@ -145,6 +147,7 @@ impl Socket {
             since: now,
             closed_first: None,
             reset: None,
+            left_behind: (0, 0),
         }
     }
 

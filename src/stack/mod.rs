@@ -13,7 +13,8 @@
 //! 4. timers.
 //!
 //! The order of 1 and 2 is a promise: what one thread of a program did before a request (say
-//! `close(a)` before `bind(b)`) is seen before the request is answered.
+//! `close(a)` before `bind(b)`) is seen before the request is answered, and so are the segments
+//! that it made.
 //!
 //! The process starts on demand ([`start`]), owns TIME-WAIT and orphans after the programs are
 //! gone, and leaves when there is nothing left to own.
@@ -157,6 +158,11 @@ impl Stack {
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
         self.note_events(now, events);
+        if self.clients.has_ready() {
+            // On Linux's loopback a segment has arrived when the call that sent it returns: who
+            // asks next, at the other end too, sees what it has done.
+            self.exchange();
+        }
         self.serve_clients(now);
         self.exchange();
         self.run_timers();

@@ -219,6 +219,8 @@ pub struct Tcb {
     pub(super) flight: Flight,
     pub(super) recovery: Recovery,
     pub(super) congestion: Box<dyn Congestion>,
+    /// Send queue as it was when the connection ended: Linux goes on telling it.
+    pub(super) left_behind: (usize, usize),
     pub(super) retransmits: Retransmits,
     pub(super) ack: AckPolicy,
     pub(super) probing: Probing,
@@ -274,6 +276,7 @@ impl Tcb {
     /// CLOSED: nothing is sent or awaited any more; what was received stays readable.
     fn forget(&mut self) {
         self.timers.stop_all();
+        self.left_behind = self.send_queue();
         self.flight.clear();
         self.snd.ring.clear();
         self.ack.now = false;

@@ -73,6 +73,7 @@ impl Tcb {
             flight: Flight::default(),
             recovery: Recovery::new(),
             congestion: config.congestion.start(mss, config.initial_window),
+            left_behind: (0, 0),
             retransmits: Retransmits::default(),
             ack: AckPolicy::new(now),
             probing: Probing::default(),

@@ -160,12 +160,20 @@ impl Tcb {
 
     /// Queue lengths.
     pub fn queues(&self) -> Queues {
+        let (send, unsent) = match self.state {
+            State::Closed => self.left_behind,
+            _ => self.send_queue(),
+        };
+        Queues { recv: self.rcv.unread_total(), send, unsent }
+    }
+
+    /// What is not acknowledged and what was never sent, SYN and FIN included.
+    pub(in crate::tcp) fn send_queue(&self) -> (usize, usize) {
         let unsent = self.snd.unsent() as usize + usize::from(self.snd.fin == Fin::Queued);
         let syn = matches!(self.state, State::SynSent | State::SynReceived)
             && self.snd.nxt == self.snd.iss;
         let flight = self.snd.nxt.since(self.snd.una) as usize;
-        let send = if self.state == State::Closed { 0 } else { flight + unsent + usize::from(syn) };
-        Queues { recv: self.rcv.unread_total(), send, unsent }
+        (flight + unsent + usize::from(syn), unsent)
     }
 
     /// Octets of memory in buffers.

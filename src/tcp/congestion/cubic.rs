@@ -7,7 +7,7 @@
 
 use crate::time::{Duration, Instant};
 
-use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS};
+use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS, initial_window};
 
 /// C = 0.4 segments a second cubed (RFC 9438 5.1), as a fraction.
 const C: (i128, i128) = (4, 10);
@@ -49,13 +49,12 @@ pub(in crate::tcp) struct Cubic {
     /// Growth of the window that is no whole octet yet, in parts of the window.
     counted: u64,
     last_ack: Option<Instant>,
-    lost_before: bool,
 }
 
 impl Cubic {
     pub(in crate::tcp) fn new(mss: u32, initial_segments: u32) -> Cubic {
         Cubic {
-            window: mss.saturating_mul(initial_segments.max(1)),
+            window: initial_window(mss, initial_segments),
             threshold: u32::MAX,
             mss: mss.max(1),
             w_max: 0,
@@ -65,7 +64,6 @@ impl Cubic {
             epoch: None,
             counted: 0,
             last_ack: None,
-            lost_before: false,
         }
     }
 
@@ -81,7 +79,6 @@ impl Cubic {
         self.threshold = scale(flight, BETA).max(MIN_SEGMENTS * self.mss);
         self.epoch = None;
         self.counted = 0;
-        self.lost_before = true;
     }
 
     /// The stage begins with the first acknowledgment in it (RFC 9438 4.2, 4.8, 4.10).
@@ -151,12 +148,11 @@ impl Congestion for Cubic {
 
     fn adopt(&mut self, window: u32, threshold: u32) {
         (self.window, self.threshold) = (window, threshold);
-        self.lost_before = threshold != u32::MAX;
     }
 
     fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
-        if !self.lost_before {
-            self.window = self.window.max(mss.saturating_mul(initial_segments.max(1)));
+        if self.window == initial_window(self.mss, initial_segments) {
+            self.window = initial_window(mss, initial_segments);
         }
         self.mss = mss.max(1);
     }
@@ -191,11 +187,10 @@ impl Congestion for Cubic {
         // RFC 9438 4.8: the next stage has K = 0 and begins at its own plateau
         self.w_max = 0;
         self.epoch = None;
-        self.lost_before = true;
     }
 
     fn on_idle(&mut self, initial_segments: u32) {
-        self.window = self.window.min(self.mss.saturating_mul(initial_segments.max(1)));
+        self.window = self.window.min(initial_window(self.mss, initial_segments));
         self.epoch = None;
     }
 }

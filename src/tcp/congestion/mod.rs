@@ -15,6 +15,11 @@ const MAX_WINDOW: u32 = 1 << 30;
 /// Least window after a loss (RFC 5681 equation 4), in segments.
 const MIN_SEGMENTS: u32 = 2;
 
+/// Initial window (RFC 6928).
+fn initial_window(mss: u32, segments: u32) -> u32 {
+    mss.saturating_mul(segments.max(1)).min(MAX_WINDOW)
+}
+
 /// Which algorithm a connection has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Algorithm {
@@ -71,7 +76,7 @@ pub(super) trait Congestion: Send + Sync + core::fmt::Debug {
     fn window(&self) -> u32;
     /// Slow start threshold, `u32::MAX` while there was no loss.
     fn threshold(&self) -> u32;
-    /// The segment size became known or changed; before the first segment of text also the window.
+    /// The segment size became known or changed. An initial window that has not moved yet follows.
     fn set_segment_size(&mut self, mss: u32, initial_segments: u32);
     /// New octets were acknowledged outside fast recovery.
     fn on_ack(&mut self, growth: Growth);

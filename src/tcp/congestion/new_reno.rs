@@ -2,7 +2,7 @@
 
 use crate::time::Instant;
 
-use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS};
+use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS, initial_window};
 
 /// RFC 5681.
 #[derive(Debug)]
@@ -12,17 +12,15 @@ pub(in crate::tcp) struct NewReno {
     mss: u32,
     /// octets acknowledged since the window last grew in congestion avoidance
     counted: u32,
-    lost_before: bool,
 }
 
 impl NewReno {
     pub(in crate::tcp) fn new(mss: u32, initial_segments: u32) -> NewReno {
         NewReno {
-            window: mss.saturating_mul(initial_segments.max(1)),
+            window: initial_window(mss, initial_segments),
             threshold: u32::MAX,
             mss,
             counted: 0,
-            lost_before: false,
         }
     }
 
@@ -47,12 +45,11 @@ impl Congestion for NewReno {
 
     fn adopt(&mut self, window: u32, threshold: u32) {
         (self.window, self.threshold) = (window, threshold);
-        self.lost_before = threshold != u32::MAX;
     }
 
     fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
-        if !self.lost_before {
-            self.window = self.window.max(mss.saturating_mul(initial_segments.max(1)));
+        if self.window == initial_window(self.mss, initial_segments) {
+            self.window = initial_window(mss, initial_segments);
         }
         self.mss = mss.max(1);
     }
@@ -73,7 +70,6 @@ impl Congestion for NewReno {
     }
 
     fn on_loss(&mut self, _now: Instant, flight: u32) {
-        self.lost_before = true;
         self.threshold = self.halved(flight);
         self.window = self.threshold;
         self.counted = 0;
@@ -87,13 +83,12 @@ impl Congestion for NewReno {
         if first {
             self.threshold = self.halved(flight);
         }
-        self.lost_before = true;
         self.window = self.mss;
         self.counted = 0;
     }
 
     fn on_idle(&mut self, initial_segments: u32) {
-        self.window = self.window.min(self.mss.saturating_mul(initial_segments.max(1)));
+        self.window = self.window.min(initial_window(self.mss, initial_segments));
     }
 }
 
