@@ -154,18 +154,29 @@ impl ProgramEnd {
 }
 
 /// What must come back to what it was.
-pub(crate) fn held(session: &Session) -> [u64; 7] {
+fn counts(session: &Session) -> [u64; 7] {
     let Status { sockets, tcbs, orphans, time_wait, ports, descriptors, buffered, .. } =
         session.status();
     [sockets, tcbs, orphans, time_wait, ports, descriptors, buffered]
 }
 
-/// Waits until the stack holds what it held at `base`.
+/// The same, once what came before has settled.
+pub(crate) fn held(session: &Session) -> [u64; 7] {
+    loop {
+        let before = counts(session);
+        std::thread::sleep(Duration::from_millis(100));
+        if counts(session) == before {
+            return before;
+        }
+    }
+}
+
+/// Waits until the stack holds no more than it held at `base`.
 pub(crate) fn wait_for_base(session: &Session, base: [u64; 7]) {
     let limit = Instant::now() + DEADLINE;
     loop {
-        let now = held(session);
-        if now == base {
+        let now = counts(session);
+        if now.iter().zip(&base).all(|(now, base)| now <= base) {
             return;
         }
         assert!(
