@@ -181,7 +181,9 @@ pub(crate) fn wait_for_base(session: &Session, base: [u64; 7]) {
         }
         assert!(
             Instant::now() < limit,
-            "[sockets, TCBs, orphans, TIME-WAIT, ports, descriptors, octets] were {base:?}, are {now:?}"
+            "[sockets, TCBs, orphans, TIME-WAIT, ports, descriptors, octets] were {base:?}, \
+             are {now:?}: {}",
+            session.tcplab(["ss", "-anoe"])
         );
         std::thread::sleep(Duration::from_millis(50));
     }
