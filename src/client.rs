@@ -46,6 +46,8 @@ pub enum Error {
     Silent(u32),
     /// The stack is of another version, or another program altogether.
     Foreign(String),
+    /// Another user's process (its id, the user) has the session's name.
+    Held(Session, i32, u32),
     /// The stack does not admit this user.
     NotAdmitted(Session),
     /// A stack could not be started; the reason.
@@ -76,6 +78,11 @@ impl core::fmt::Display for Error {
                 f,
                 "the stack of this session speaks another language ({what}); end it with the \
                  command that started it, or kill it"
+            ),
+            Error::Held(session, pid, uid) => write!(
+                f,
+                "the name of session {session} is held by process {pid} of user {uid}, who does \
+                 not own it; end that process, or use another session"
             ),
             Error::NotAdmitted(session) => write!(
                 f,
@@ -114,14 +121,12 @@ impl Client {
             Err(OsError::CONNREFUSED) => return Err(Error::NotRunning(*session)),
             Err(e) => return Err(failed(e)),
         }
-        // Anybody may bind an abstract name: only the session's owner and root are its stack.
+        // Anybody may bind an abstract name. A stack is run by the session's owner, by root, or by
+        // this very user.
         let peer = socket_peercred(&channel).map_err(failed)?;
-        if peer.uid.as_raw() != session.uid() && !peer.uid.is_root() {
-            return Err(Error::Foreign(format!(
-                "its name is held by process {} of user {}",
-                peer.pid,
-                peer.uid.as_raw()
-            )));
+        let trusted = [session.uid(), 0, rustix::process::geteuid().as_raw()];
+        if !trusted.contains(&peer.uid.as_raw()) {
+            return Err(Error::Held(*session, peer.pid.as_raw_nonzero().get(), peer.uid.as_raw()));
         }
         for side in [Timeout::Recv, Timeout::Send] {
             set_socket_timeout(&channel, side, Some(ANSWER_LIMIT)).map_err(failed)?;

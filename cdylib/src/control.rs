@@ -23,6 +23,8 @@ const KEPT_CHANNELS: usize = 8;
 const LOWEST_NUMBER: u64 = 512;
 /// How long a stack that reported readiness may refuse connections.
 const READY_PATIENCE_MS: u64 = 2000;
+/// How often a stack may hang up on us before we give up.
+const MAX_HANG_UPS: u32 = 3;
 
 /// One reply, or request.
 pub(crate) type Buffer = [u8; MAX_MESSAGE];
@@ -309,51 +311,81 @@ fn inode_of(fd: c_int) -> Option<u64> {
 }
 
 /// A new channel that the stack has admitted.
+///
+/// A stack that leaves just now (idle, or told to) refuses us, or hangs up before it has answered,
+/// or keeps the next one from starting for a moment: so it is tried again.
 fn open(session: &Session, start: Start) -> Result<(c_int, u64), Errno> {
+    let deadline_ms = sys::now_ms() + READY_PATIENCE_MS;
+    let mut hang_ups = 0;
+    loop {
+        match reach(session, start) {
+            Err(Unreached::NotThere) if start == Start::OnDemand && sys::now_ms() < deadline_ms => {
+            }
+            Err(Unreached::HungUp) if start == Start::OnDemand && hang_ups < MAX_HANG_UPS => {
+                hang_ups += 1;
+            }
+            Err(unreached) => return Err(unreached.explain(session, start)),
+            Ok(reached) => return Ok(reached),
+        }
+        sys::sleep_ms(10);
+    }
+}
+
+/// Why there is no channel.
+enum Unreached {
+    /// Nobody has the name of the session.
+    NotThere,
+    /// The stack closed the channel before it answered.
+    HungUp,
+    /// This program lacks what a channel needs.
+    Short(Errno),
+    /// A stack could not be started, which has been said.
+    NotStarted(Errno),
+    /// Anything else.
+    Other(Errno),
+}
+
+impl Unreached {
+    /// The errno that the program gets. Where it wanted a stack, says why there is none.
+    #[cold]
+    fn explain(self, session: &Session, start: Start) -> Errno {
+        let reason = match self {
+            Unreached::Short(errno) | Unreached::NotStarted(errno) => return errno,
+            Unreached::NotThere => "it leaves as soon as it is started",
+            Unreached::HungUp => "it hangs up (has it descriptors left?)",
+            Unreached::Other(Errno::EACCES) => "it is another user's, and does not know us",
+            Unreached::Other(Errno::EPROTO) => {
+                "it is of another version; end it with `tcplab down`"
+            }
+            Unreached::Other(errno) => errno.name(),
+        };
+        if start == Start::OnDemand {
+            launch::complain(format_args!("no way to the stack of session {session}: {reason}"));
+        }
+        Errno::ENETDOWN
+    }
+}
+
+/// One attempt; starts a stack where that is wanted and there is none.
+fn reach(session: &Session, start: Start) -> Result<(c_int, u64), Unreached> {
     let fd = match dial(session) {
         Err(Errno::ECONNREFUSED) if start == Start::OnDemand => {
-            launch::start(session)?;
-            dial_patiently(session)
+            launch::start(session).map_err(Unreached::NotStarted)?;
+            dial(session)
         }
         other => other,
     };
-    let fd = match fd {
-        Ok(fd) => fd,
-        Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS)) => {
-            return Err(errno);
-        }
-        Err(errno) => {
-            if start == Start::OnDemand {
-                let reason = match errno {
-                    Errno::EACCES => "its name is held by another user",
-                    errno => errno.name(),
-                };
-                launch::complain(format_args!(
-                    "no way to the stack of session {session}: {reason}"
-                ));
-            }
-            return Err(Errno::ENETDOWN);
-        }
-    };
+    let fd = fd.map_err(|errno| match errno {
+        Errno::ECONNREFUSED => Unreached::NotThere,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS => Unreached::Short(errno),
+        errno => Unreached::Other(errno),
+    })?;
     match greet(fd, session).and_then(|()| inode_of(fd).ok_or(Errno::ENETDOWN)) {
         Ok(inode) => Ok((fd, inode)),
         Err(errno) => {
             sys::close(fd);
-            if start == Start::OnDemand {
-                let errno = errno.name();
-                launch::complain(format_args!("the stack of {session} does not admit us: {errno}"));
-            }
-            Err(Errno::ENETDOWN)
-        }
-    }
-}
-
-fn dial_patiently(session: &Session) -> Result<c_int, Errno> {
-    let deadline_ms = sys::now_ms() + READY_PATIENCE_MS;
-    loop {
-        match dial(session) {
-            Err(Errno::ECONNREFUSED) if sys::now_ms() < deadline_ms => sys::sleep_ms(10),
-            other => return other,
+            let hung_up = errno == Errno::ECONNRESET;
+            Err(if hung_up { Unreached::HungUp } else { Unreached::Other(errno) })
         }
     }
 }

@@ -235,11 +235,19 @@ pub(crate) unsafe fn ioctl(fd: c_int, request: u64, argument: usize) -> Result<c
     call!(libc::SYS_ioctl, fd, request, argument).map(|value| value as c_int)
 }
 
-/// What `poll` says of `events` within `timeout_ms`: 0 where nothing. EINTR is for the caller.
+/// What `poll` says of `events` within `timeout_ms`: 0 where nothing. EINTR is for the caller
+/// where the call waits; without waiting, a signal that comes just then is no reason to know nothing.
 pub(crate) fn poll(fd: c_int, events: c_short, timeout_ms: u64) -> Result<c_short> {
     let mut entry = libc::pollfd { fd, events, revents: 0 };
     let mut timeout = timespec_ms(timeout_ms);
-    call!(libc::SYS_ppoll, ptr::from_mut(&mut entry), 1, ptr::from_mut(&mut timeout), 0, 8)?;
+    loop {
+        let (entry, timeout) = (ptr::from_mut(&mut entry), ptr::from_mut(&mut timeout));
+        match call!(libc::SYS_ppoll, entry, 1, timeout, 0, 8) {
+            Err(Errno::EINTR) if timeout_ms == 0 => {}
+            Err(errno) => return Err(errno),
+            Ok(_) => break,
+        }
+    }
     Ok(entry.revents)
 }
 

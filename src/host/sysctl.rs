@@ -322,17 +322,25 @@ fn port_set(text: &str) -> Option<Vec<(u16, u16)>> {
 fn find(name: &str) -> Result<usize, String> {
     let wanted = name.trim().replace('/', ".");
     TABLE.iter().position(|entry| entry.name == wanted).ok_or_else(|| {
-        let nearest = TABLE.iter().min_by_key(|entry| distance(entry.name, &wanted));
-        let hint = nearest.map_or("", |entry| entry.name);
-        format!("there is no sysctl '{wanted}' here; the nearest name is {hint}")
+        let near = TABLE.iter().min_by_key(|entry| distance(entry.name, &wanted));
+        // Most letters of the last part must be right, else the hint leads astray.
+        let meant = |name| edit_distance(last_part(name), last_part(&wanted)) <= wanted.len() / 4;
+        match near.filter(|entry| meant(entry.name)) {
+            Some(near) => {
+                format!("there is no sysctl '{wanted}' here; the nearest name is {}", near.name)
+            }
+            None => format!("there is no sysctl '{wanted}' here; `tcplab sysctl -a` lists them"),
+        }
     })
 }
 
 /// Edit distance, where a name without its `net.ipv4.` counts as near.
 fn distance(known: &str, wanted: &str) -> usize {
-    let short = known.rsplit('.').next().unwrap_or(known);
-    let last = wanted.rsplit('.').next().unwrap_or(wanted);
-    edit_distance(short, last) * 4 + edit_distance(known, wanted)
+    edit_distance(last_part(known), last_part(wanted)) * 4 + edit_distance(known, wanted)
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 fn edit_distance(a: &str, b: &str) -> usize {
@@ -368,6 +376,8 @@ mod tests {
         assert!(error.contains("net.ipv4.tcp_fin_timeout"), "{error}");
         let error = sysctls.get("tcp_tw_reuse").unwrap_err();
         assert!(error.ends_with("net.ipv4.tcp_tw_reuse"), "{error}");
+        let error = sysctls.get("foo").unwrap_err();
+        assert!(error.contains("sysctl -a"), "{error}");
     }
 
     #[test]

@@ -25,8 +25,11 @@
 //!
 //! * `SO_SNDBUF` bounds the send buffer of the TCB; the kernel socket holds some 200 KiB more, so
 //!   a non-blocking writer is stopped later than by the kernel.
-//! * A connection plugged by a non-blocking `connect()` keeps no sentinel octet: after a RST its
-//!   poll bits lack POLLERR unless octets of the program are unread (the errno is right).
+//! * A connection plugged by a non-blocking `connect()`, or whose last octets came in bulk, holds
+//!   no sentinel octet: after a RST its poll bits lack POLLERR unless octets of the program are
+//!   unread (the errno is right).
+//! * `write()` and `writev()` on a connection are made as `sendto()` and `sendmsg()`, so that
+//!   SIGPIPE is ours to raise: a seccomp filter that allows only `write` ends such a program.
 //! * IPV6_ADDRFORM turns no connection into an AF_INET one: EADDRNOTAVAIL.
 //! * After `connect(AF_UNSPEC)` SIOCOUTQ is 0; Linux tells a number that means nothing.
 //! * No SYN cookies, no TCP Fast Open (TCP_FASTOPEN_CONNECT is taken and changes nothing, as

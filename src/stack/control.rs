@@ -27,8 +27,10 @@ struct Client {
     generation: u32,
     uid: u32,
     admission: Admission,
-    /// Has a request, by this turn's look.
+    /// Queued to be served.
     ready: bool,
+    /// It has closed its end: what it asked before is served, then it goes.
+    hung_up: bool,
     /// Its request is under way: there is no second one before the reply.
     asks: bool,
     outbox: VecDeque<Vec<u8>>,
@@ -49,7 +51,7 @@ enum Admission {
 pub(super) struct Clients {
     slab: Slab<Client>,
     generation: u32,
-    /// Clients with a request, by this turn's look.
+    /// Clients that had a request before the last look at the sockets.
     ready: Vec<u32>,
     /// Clients whose outbox has filled or was flushed: what they are watched for may change.
     stuffed: Vec<u32>,
@@ -58,11 +60,6 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    /// Somebody may have sent a request.
-    pub(super) fn any_ready(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.slab.is_empty()
     }
@@ -73,14 +70,30 @@ impl Clients {
         if client.generation != generation {
             return;
         }
-        if readiness.writable && !client.outbox.is_empty() {
+        client.hung_up |= readiness.read_closed;
+        let flushes = readiness.writable && !client.outbox.is_empty();
+        if flushes {
             client.flush();
             self.stuffed.push(index);
         }
-        if readiness.readable && !client.ready {
+        if readiness.readable || flushes {
+            self.queue(index);
+        }
+    }
+
+    /// Queues a client to be served in the next turn, where it has something *now*: what comes
+    /// later makes an event. One that does not read its replies waits until it has.
+    fn queue(&mut self, index: u32) {
+        let Some(client) = self.slab.get_mut(index as usize) else { return };
+        let has_more = client.hung_up || kernel::pending(client.fd.as_fd()) > 0;
+        if has_more && !client.ready && client.outbox.is_empty() {
             client.ready = true;
             self.ready.push(index);
         }
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// The reply to this request comes later.
@@ -170,38 +183,43 @@ impl Stack {
             return;
         }
         let uid = kernel::peer_uid(fd.as_fd()).unwrap_or(u32::MAX);
-        let admitted = uid == self.session.uid() || uid == 0;
+        // The stack's own user may be neither: a program that gave up being root has started it.
+        let own = rustix::process::geteuid().as_raw();
+        let admitted = [self.session.uid(), 0, own].contains(&uid);
         let admission = if admitted { Admission::ByUid } else { Admission::BySecret };
         self.clients.generation = poller::next_generation(self.clients.generation);
         let generation = self.clients.generation;
         let entry = self.clients.slab.vacant_entry();
         // MAX_CLIENTS bounds the index.
         let index = entry.key() as u32;
-        let interest = Interest::Request;
+        let interest = Interest::Read;
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
-            let (ready, asks) = (false, false);
-            entry.insert(Client { fd, generation, uid, admission, ready, asks, outbox });
+            let (ready, hung_up, asks) = (false, false, false);
+            let client = Client { fd, generation, uid, admission, ready, hung_up, asks, outbox };
+            entry.insert(client);
         }
     }
 
     /// Answers one request of each client that had one at the last look at the sockets. Of a
     /// request that came since, it must first be seen what its program did before: next turn.
     pub(super) fn serve_clients(&mut self, now: Instant) {
-        let mut ready = std::mem::take(&mut self.clients.ready);
+        let ready = std::mem::take(&mut self.clients.ready);
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
-        for index in ready.drain(..) {
+        for index in ready {
             let Some(client) = self.clients.slab.get_mut(index as usize) else { continue };
             client.ready = false;
             match receive(client, &mut packet) {
                 Packet::Nothing => {}
                 Packet::Closed => self.drop_client(now, index),
-                Packet::Request(len) => self.answer(now, index, &packet[..len]),
+                Packet::Request(len) => {
+                    self.answer(now, index, &packet[..len]);
+                    self.clients.queue(index);
+                }
             }
         }
         self.clients.packet = packet;
-        self.clients.ready = ready;
     }
 
     /// A client with replies that it does not read is watched for room, and not served, until it
@@ -210,7 +228,7 @@ impl Stack {
         for index in std::mem::take(&mut self.clients.stuffed) {
             let Some(client) = self.clients.slab.get(index as usize) else { continue };
             let waits = !client.outbox.is_empty();
-            let interest = if waits { Interest::Room } else { Interest::Request };
+            let interest = if waits { Interest::ReadWrite } else { Interest::Read };
             let token = Token::Client(index, client.generation);
             if let Err(error) = self.poller.modify(client.fd.as_fd(), token, interest) {
                 tracing::error!(%error, "cannot watch a control connection");

@@ -399,7 +399,7 @@ fn take_by_reading(
     let (first, second) = host.send_reserve(endpoint.key, room.min(space));
     let wanted = first.len() + second.len();
     if wanted == 0 {
-        return (Taken::Nothing, 0);
+        return (take_end(host, endpoint, scratch), 0);
     }
     let held = std::mem::take(&mut input.held);
     let mut buffers =
@@ -422,4 +422,24 @@ fn take_by_reading(
     input.readable =
         input.half_read || octets == 0 || input.urgent || input.read_closed || input.hung_up;
     (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
+}
+
+/// Where the TCB takes no octets now: the end of a program that is gone, if it comes next, or if
+/// nobody will ever take what lies before it.
+fn take_end(host: &Host, endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
+    let Some(end) = &endpoint.end else { return Taken::Nothing };
+    let input = &mut endpoint.input;
+    let waits = kernel::pending(end.as_fd()) > input.held && host.accepts_sends(endpoint.key);
+    if !input.hung_up || waits {
+        return Taken::Nothing;
+    }
+    input.held = 0;
+    loop {
+        match kernel::receive(end.as_fd(), scratch, RecvFlags::empty()) {
+            Moved::Octets(0) => return Taken::End,
+            Moved::Octets(_) => {}
+            Moved::WouldBlock => return Taken::Nothing,
+            Moved::Gone(_) => return Taken::ClosedUnread,
+        }
+    }
 }

@@ -13,7 +13,8 @@
 //! 4. timers.
 //!
 //! The order of 1 and 2 is a promise: what one thread of a program did before a request (say
-//! `close(a)` before `bind(b)`) is seen before the request is answered.
+//! `close(a)` before `bind(b)`) is seen before the request is answered, and so are the segments
+//! that it made.
 //!
 //! The process starts on demand ([`start`]), owns TIME-WAIT and orphans after the programs are
 //! gone, and leaves when there is nothing left to own.
@@ -157,7 +158,7 @@ impl Stack {
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
         self.note_events(now, events);
-        if self.clients.any_ready() {
+        if self.clients.has_ready() {
             // On Linux's loopback a segment has arrived when the call that sent it returns: who
             // asks next, at the other end too, sees what it has done.
             self.exchange();
@@ -399,7 +400,7 @@ impl Stack {
 
     /// How long the poller may wait; `None`: for ever.
     fn until_next_duty(&self) -> Option<Duration> {
-        if self.wire_is_busy {
+        if self.wire_is_busy || self.clients.has_ready() {
             return Some(Duration::ZERO);
         }
         let now = self.now();

@@ -1,4 +1,4 @@
-//! Readiness: one epoll instance, edge-triggered but for requests, tokens that cannot be stale.
+//! Readiness: one epoll instance, everything edge-triggered, tokens that cannot be stale.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -77,11 +77,6 @@ pub(super) enum Interest {
     Read,
     /// These, and the other end's reading.
     ReadWrite,
-    /// A packet, told again and again as long as there is one: of several that wait, one is taken
-    /// a turn.
-    Request,
-    /// Room for a packet, likewise.
-    Room,
 }
 
 /// What woke us.
@@ -147,6 +142,7 @@ impl Poller {
             let whole = rustix::fs::Timespec::try_from(t);
             whole.unwrap_or(rustix::fs::Timespec { tv_sec: 3600, tv_nsec: 0 })
         });
+        let mut first_client = None;
         loop {
             self.buffer.clear();
             match epoll::wait(&self.epoll, spare_capacity(&mut self.buffer), timeout.as_ref()) {
@@ -154,9 +150,17 @@ impl Poller {
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }
-            events.extend(
-                self.buffer.iter().map(|e| (Token::decode(e.data.u64()), readiness(e.flags))),
-            );
+            for event in &self.buffer {
+                let token = Token::decode(event.data.u64());
+                // What is level-triggered comes again and again: then all the rest has come, too.
+                if first_client == Some(token) {
+                    return Ok(());
+                }
+                if first_client.is_none() && matches!(token, Token::Client(..)) {
+                    first_client = Some(token);
+                }
+                events.push((token, readiness(event.flags)));
+            }
             if self.buffer.len() < EVENTS_PER_CALL {
                 return Ok(());
             }
@@ -170,8 +174,6 @@ fn flags(for_what: Interest) -> EventFlags {
     match for_what {
         Interest::Read => read,
         Interest::ReadWrite => read | EventFlags::OUT,
-        Interest::Request => EventFlags::IN | EventFlags::RDHUP,
-        Interest::Room => EventFlags::OUT,
     }
 }
 

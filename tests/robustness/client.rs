@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::net::{
@@ -43,8 +44,13 @@ impl Numbers {
 
 /// The session as `ipc::names` has it.
 pub(crate) fn identity(session: &Session) -> tcplab::ipc::names::Session {
-    let uid = rustix::process::geteuid().as_raw();
-    tcplab::ipc::names::Session::parse(session.name().as_bytes(), uid).expect("a legal name")
+    tcplab::ipc::names::Session::parse(session.name().as_bytes(), owner()).expect("a legal name")
+}
+
+/// User of the tests' sessions, also for a thread that has become somebody else.
+pub(crate) fn owner() -> u32 {
+    static OWNER: OnceLock<u32> = OnceLock::new();
+    *OWNER.get_or_init(|| rustix::process::geteuid().as_raw())
 }
 
 /// An address of the session.

@@ -54,6 +54,17 @@ fn options_set_over_and_over() {
     wait_for_base(&session, base);
 }
 
+#[test]
+fn signals_interrupt_only_calls_that_wait() {
+    let session = Session::with_sysctls(&[]);
+    let (_server, port) = serve_echo(&session);
+    for how in ["restart", "interrupt"] {
+        let program = helper("interrupted");
+        let interrupted = session.spawn(program, [&port.to_string(), "700", how]);
+        assert_eq!(finish(interrupted), "signals, and no harm\n", "{how}");
+    }
+}
+
 /// A stack that has no descriptor left turns programs away at once, and goes on with the others.
 #[test]
 fn a_stack_without_descriptors_lets_nobody_hang() {

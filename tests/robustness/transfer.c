@@ -1,10 +1,10 @@
 /*
- * 16 MiB that must arrive whole: transfer 0 listens and sends them to one client,
+ * 32 MiB that must arrive whole: transfer 0 listens and sends them to one client,
  * transfer PORT receives them and looks at every octet.
  */
 #include "../programs/load.h"
 
-enum { SIZE = 16 << 20 };
+enum { SIZE = 32 << 20 };
 
 static unsigned char octet(int at)
 {

@@ -62,8 +62,8 @@ fn half_close_overtakes_no_octets() {
     let Some(ground) = Ground::new(&[("net.tcplab.tcp_msl_ms", "100")]) else { return };
     let server = ground.spawn(built("examples/closes_first.c"), ["0"]);
     let port = server.listening_port().to_string();
-    let output = ground.run(built("tests/scenarios/fetch.c"), [&port, "1500", "42"]);
-    assert_eq!(output, "1500 of 1500 whole\n");
+    let output = ground.run(built("tests/scenarios/fetch.c"), [&port, "2000", "42"]);
+    assert_eq!(output, "all whole\n");
 }
 
 /// Octets from `port`, each counted once.

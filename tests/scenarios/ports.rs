@@ -8,7 +8,7 @@ use crate::common::wait_for;
 use crate::ground::{Ground, built, local};
 
 /// Time that a scenario needs on a busy machine, and some more; TIME-WAIT is twice as long.
-const MSL_MS: &str = "2000";
+const MSL_MS: &str = "2500";
 const SYSCTLS: [(&str, &str); 2] =
     [("net.tcplab.tcp_msl_ms", MSL_MS), ("net.ipv4.tcp_tw_reuse", "0")];
 

@@ -13,7 +13,7 @@ use crate::ground::{Ground, built, finish, local};
 /// S09: after 2MSL the TCB is gone and the port free, and not one segment has been sent.
 #[test]
 fn time_wait_expires() {
-    const MSL_MS: u64 = 500;
+    const MSL_MS: u64 = 1500;
     let Some(ground) = Ground::new(&[("net.tcplab.tcp_msl_ms", &MSL_MS.to_string())]) else {
         return;
     };
@@ -55,7 +55,7 @@ enum Start {
 }
 
 /// Time that a restart needs on a busy machine, and some more.
-const RESTART_MSL_MS: &str = "1500";
+const RESTART_MSL_MS: &str = "2500";
 
 /// S13: a server that closed first leaves a TIME-WAIT on its port. bind() fails until 2MSL are over
 /// though the process is dead, unless both the dead one and the new one have set SO_REUSEADDR.

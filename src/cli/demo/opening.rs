@@ -20,7 +20,7 @@ pub(super) fn three_way_handshake(stage: &mut Stage) -> Result<(), Failure> {
     let before = [stage.counter("TcpActiveOpens")?, stage.counter("TcpPassiveOpens")?];
     let client = stage.start(CLIENT, &["8001", "hello"])?;
     let made = stage.until(PORT, |sight| {
-        sight.client("ESTAB").is_some() && sight.server("ESTAB").is_some_and(|s| s.row.recv_q > 0)
+        sight.client("ESTAB").is_some() && sight.server("ESTAB").is_some_and(|s| s.row.recv_q >= 6)
     })?;
     stage.show(&made)?;
     let both = made.client("ESTAB").is_some() && made.server("ESTAB").is_some();
