@@ -83,14 +83,20 @@ fn churn(ground: &Ground, port: &Port, count: u32, how: &str) {
     assert_eq!(said, format!("{count} connections\n"));
 }
 
+/// What the stack holds for a server that has served one connection and holds its listener only.
+fn base_of_a_server(ground: &Ground, port: &Port) -> Option<Held> {
+    churn(ground, port, 1, "reset");
+    wait_for("the server to close its end", || held(ground).is_none_or(|now| now.sockets == 1));
+    held(ground)
+}
+
 #[test]
 fn a_thousand_connections_at_once() {
     const COUNT: u64 = 1000;
     let ground = Ground::with_sysctls(&[("net.tcplab.tcp_msl_ms", "50")]);
     let port = ground.port();
     let _server = serve_echo(&ground, &port);
-    churn(&ground, &port, 1, "reset");
-    let base = held(&ground);
+    let base = base_of_a_server(&ground, &port);
 
     let mut crowd = ground.spawn(helper("crowd"), [port.to_string(), COUNT.to_string()]);
     wait_for("every connection to echo", || crowd.output().contains("connected"));
@@ -162,8 +168,7 @@ fn a_client_killed_in_mid_transfer_leaves_nothing() {
     let ground = Ground::with_sysctls(&[("net.tcplab.tcp_msl_ms", "50")]);
     let port = ground.port();
     let _server = serve_echo(&ground, &port);
-    churn(&ground, &port, 1, "reset");
-    let base = held(&ground);
+    let base = base_of_a_server(&ground, &port);
     let mut pump = start_pump(&ground, &port);
 
     pump.signal(libc::SIGKILL);
