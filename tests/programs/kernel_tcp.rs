@@ -17,8 +17,11 @@ use super::ground::{Ground, Port};
 const PERIOD: Duration = Duration::from_millis(25);
 /// TCP_LISTEN as `/proc/net/tcp` prints it.
 const LISTEN: &str = "0A";
+/// TCP_TIME_WAIT.
+const TIME_WAIT: &str = "06";
 
 /// A row of `/proc/net/tcp` or `tcp6`.
+#[derive(PartialEq, Eq)]
 pub(crate) struct Row {
     local_port: u16,
     peer_port: u16,
@@ -73,8 +76,11 @@ impl Watch {
         let (stopped, port) = (Arc::clone(&stop), port.number());
         let thread = std::thread::spawn(move || {
             let mut seen = Seen::default();
+            // What others did on this port of the kernel within the last minute.
+            let left_over: Vec<Row> = rows().into_iter().filter(|r| r.state == TIME_WAIT).collect();
             while !stopped.load(Ordering::Relaxed) {
-                seen.socket = seen.socket.or_else(|| on_port(port)).or_else(of_descendants);
+                seen.socket =
+                    seen.socket.or_else(|| on_port(port, &left_over)).or_else(of_descendants);
                 seen.looks += 1;
                 std::thread::sleep(PERIOD);
             }
@@ -110,9 +116,13 @@ impl Drop for Watch {
     }
 }
 
-fn on_port(port: u16) -> Option<String> {
-    let row = rows().into_iter().find(|r| r.local_port == port || r.peer_port == port)?;
-    Some(format!("port {} to port {}, state {}", row.local_port, row.peer_port, row.state))
+fn on_port(port: u16, left_over: &[Row]) -> Option<String> {
+    rows().into_iter().find_map(|row| {
+        let Row { local_port, peer_port, state } = &row;
+        let on_port = *local_port == port || *peer_port == port;
+        (on_port && !left_over.contains(&row))
+            .then(|| format!("port {local_port} to port {peer_port}, state {state}"))
+    })
 }
 
 fn of_descendants() -> Option<String> {
