@@ -406,8 +406,12 @@ fn take_by_reading(
         [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
     let octets = match kernel::read_into(end.as_fd(), &mut buffers) {
         Moved::Octets(0) => return (Taken::End, 0),
-        // What was held is out; what follows is seen by the next pass.
-        Moved::Octets(read) if read == held => 0,
+        // What was held is out, or as much of it as lies before an urgent octet; what follows is
+        // seen by the next pass.
+        Moved::Octets(read) if read <= held => {
+            input.held = held - read;
+            0
+        }
         Moved::Octets(read) => read - held,
         Moved::WouldBlock => {
             (input.readable, input.half_read) = (false, false);
