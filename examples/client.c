@@ -9,6 +9,7 @@
  *   -c  does not wait for the server's end but closes at once (a leaking server would let it wait
  *       for ever)
  *   -e  reads until the server's end before it closes its own direction: the server closes first
+ *   -b  binds its own port to LOCAL first; -r sets SO_REUSEADDR before that
  */
 #include "client.h"
 
@@ -61,19 +62,25 @@ static void exchange(int fd, size_t count)
 
 int main(int argc, char **argv)
 {
-    const char *usage = "client [-c|-e] PORT TEXT... | client [-c|-e] -n COUNT PORT";
+    const char *usage = "client [-c|-e] [-r] [-b LOCAL] [-n COUNT] PORT [TEXT...]";
     size_t count = 0;
-    int close_at_once = 0, server_first = 0, option;
-    while ((option = getopt(argc, argv, "+cen:")) != -1)
+    int close_at_once = 0, server_first = 0, local = 0, option;
+    enum reuse reuse = NO_REUSE;
+    while ((option = getopt(argc, argv, "+cerb:n:")) != -1)
         if (option == 'c')
             close_at_once = 1;
         else if (option == 'e')
             server_first = 1;
+        else if (option == 'r')
+            reuse = REUSE_ADDRESS;
+        else if (option == 'b')
+            local = parse_port(optarg, usage);
         else if (option == 'n')
             count = strtoul(optarg, NULL, 10);
         else
             parse_port(NULL, usage);
-    int fd = connect_to(parse_port(optind < argc ? argv[optind] : NULL, usage));
+    int port = parse_port(optind < argc ? argv[optind] : NULL, usage);
+    int fd = connect_from(local, reuse, port);
     exchange(fd, count);
     for (int i = optind + 1; i < argc; i++) {
         if (write_all(fd, argv[i], strlen(argv[i])) < 0 || write_all(fd, "\n", 1) < 0)

@@ -28,20 +28,34 @@ static int parse_port(const char *text, const char *usage)
     return port;
 }
 
-static int connect_to(int port)
+enum reuse { NO_REUSE, REUSE_ADDRESS };
+
+/* A connection from the port `local` of this machine, or, where that is 0, from any. */
+static int connect_from(int local, enum reuse reuse, int port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(local) };
+    int one = 1;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0)
         die("socket");
+    if (reuse == REUSE_ADDRESS && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+        die("setsockopt SO_REUSEADDR");
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (local && bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("bind");
+    address.sin_port = htons(port);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
         die("connect");
     return fd;
 }
 
+__attribute__((unused)) static int connect_to(int port)
+{
+    return connect_from(0, NO_REUSE, port);
+}
+
 /* write() may take a part only: goes on until all is taken. 0, or -1 with errno. */
-static int write_all(int fd, const char *data, size_t length)
+__attribute__((unused)) static int write_all(int fd, const char *data, size_t length)
 {
     while (length > 0) {
         ssize_t n = write(fd, data, length);

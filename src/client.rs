@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,6 +25,7 @@ use crate::inspect::{Answer, Command, SocketRow, Status};
 use crate::ipc::message::{Header, MAX_TEXT, More, Reply, Request};
 use crate::ipc::names::{Name, Object, SECRET_VARIABLE, Session};
 use crate::ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
+use crate::trace::Records;
 
 /// How long a new stack may take to be ready.
 pub const START_LIMIT: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub const START_LIMIT: Duration = Duration::from_secs(10);
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a stack may take to leave after [`Command::Down`].
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// What failed when there is no connection.
+const CONNECTING: &str = "connect to the stack";
 /// Octets that a packet carries beside its text.
 const PACKET_OVERHEAD: usize = 64;
 
@@ -104,35 +107,21 @@ pub struct Client {
     secret: u128,
     stack_pid: u32,
     next_tag: u32,
+    /// Tag of the request whose answer is outstanding.
+    awaited: u32,
 }
 
 impl Client {
     /// Connects to the stack of `session`, which must be running.
     pub fn connect(session: &Session) -> Result<Client, Error> {
-        let doing = "connect to the stack";
-        let failed = |e: OsError| Error::Channel(doing, e.into());
-        let channel =
-            socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(failed)?;
-        let name = Name::new(session, Object::Control);
-        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
-        match connect(&channel, &address) {
-            Ok(()) => {}
-            Err(OsError::CONNREFUSED) => return Err(Error::NotRunning(*session)),
-            Err(e) => return Err(failed(e)),
-        }
-        // Anybody may bind an abstract name. A stack is run by the session's owner, by root, or by
-        // this very user.
-        let peer = socket_peercred(&channel).map_err(failed)?;
-        let trusted = [session.uid(), 0, rustix::process::geteuid().as_raw()];
-        if !trusted.contains(&peer.uid.as_raw()) {
-            return Err(Error::Held(*session, peer.pid.as_raw_nonzero().get(), peer.uid.as_raw()));
-        }
+        let (channel, stack_pid) = open_door(session, Object::Control, SocketType::SEQPACKET)?;
+        let failed = |e: OsError| Error::Channel(CONNECTING, e.into());
         for side in [Timeout::Recv, Timeout::Send] {
             set_socket_timeout(&channel, side, Some(ANSWER_LIMIT)).map_err(failed)?;
         }
-        let stack_pid = peer.pid.as_raw_nonzero().get().unsigned_abs();
-        let mut client = Client { channel, session: *session, secret: 0, stack_pid, next_tag: 1 };
+        let (secret, next_tag, awaited) = (0, 1, 0);
+        let mut client =
+            Client { channel, session: *session, secret, stack_pid, next_tag, awaited };
         client.hello()?;
         Ok(client)
     }
@@ -172,11 +161,21 @@ impl Client {
     pub fn ask(&mut self, command: &Command) -> Result<Answer, Error> {
         let question = serde_json::to_vec(command).map_err(|e| Error::Foreign(e.to_string()))?;
         let text = self.exchange(&Request::Command(&question))?;
-        match serde_json::from_slice(&text) {
-            Ok(Answer::Refused(sentence)) => Err(Error::Refused(sentence)),
-            Ok(answer) => Ok(answer),
-            Err(e) => Err(Error::Foreign(e.to_string())),
-        }
+        answer_of(&text)
+    }
+
+    /// Asks, without waiting for the answer; [`Client::finish`] does. Until then nothing else may
+    /// be asked. The client can be read from (`AsFd`) when the answer is there.
+    pub fn begin(&mut self, command: &Command) -> Result<(), Error> {
+        let question = serde_json::to_vec(command).map_err(|e| Error::Foreign(e.to_string()))?;
+        self.awaited = self.send(&Request::Command(&question))?;
+        Ok(())
+    }
+
+    /// The answer to what was asked by [`Client::begin`].
+    pub fn finish(&mut self) -> Result<Answer, Error> {
+        let text = self.receive_text(self.awaited)?;
+        answer_of(&text)
     }
 
     /// Every socket of the session.
@@ -192,6 +191,27 @@ impl Client {
         match self.ask(&Command::Status)? {
             Answer::Status(status) => Ok(status),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Everything that the stack remembers to have happened.
+    pub fn records(&mut self) -> Result<Records, Error> {
+        let mut all = Records::default();
+        loop {
+            let question = Command::Records { since: all.next, most: usize::MAX };
+            let part = match self.ask(&question)? {
+                Answer::Records(part) => part,
+                other => return Err(unexpected(&other)),
+            };
+            let is_last = part.records.is_empty();
+            all.records.extend(part.records);
+            // What was pushed out between two answers is lost, too.
+            all.lost += part.lost;
+            (all.next, all.programs) = (part.next, part.programs);
+            (all.now_ns, all.real_now_ns) = (part.now_ns, part.real_now_ns);
+            if is_last {
+                return Ok(all);
+            }
         }
     }
 
@@ -229,6 +249,10 @@ impl Client {
 
     fn exchange(&mut self, request: &Request<'_>) -> Result<Vec<u8>, Error> {
         let tag = self.send(request)?;
+        self.receive_text(tag)
+    }
+
+    fn receive_text(&mut self, tag: u32) -> Result<Vec<u8>, Error> {
         let mut packet = vec![0; MAX_TEXT + PACKET_OVERHEAD];
         let mut whole = Vec::new();
         loop {
@@ -251,7 +275,7 @@ impl Client {
         let tag = self.next_tag;
         self.next_tag = self.next_tag.wrapping_add(1);
         let mut packet = vec![0; MAX_TEXT];
-        let header = Header { tag, id: SocketId(0), domain: Domain::V4 };
+        let header = Header { tag, id: SocketId(0), fd: -1, domain: Domain::V4 };
         let len = request
             .encode(header, &mut packet)
             .map_err(|_| Error::Refused(format!("the request is longer than {MAX_TEXT} octets")))?;
@@ -278,6 +302,47 @@ impl Client {
             OsError::AGAIN => Error::Silent(self.stack_pid),
             error => Error::Channel(doing, error.into()),
         }
+    }
+}
+
+/// Connects to a door of the stack of `session`; the id of its process.
+pub(crate) fn open_door(
+    session: &Session,
+    door: Object,
+    kind: SocketType,
+) -> Result<(OwnedFd, u32), Error> {
+    let failed = |e: OsError| Error::Channel(CONNECTING, e.into());
+    let channel =
+        socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let name = Name::new(session, door);
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).map_err(failed)?;
+    match connect(&channel, &address) {
+        Ok(()) => {}
+        Err(OsError::CONNREFUSED) => return Err(Error::NotRunning(*session)),
+        Err(e) => return Err(failed(e)),
+    }
+    // Anybody may bind an abstract name. A stack is run by the session's owner, by root, or by
+    // this very user.
+    let peer = socket_peercred(&channel).map_err(failed)?;
+    let pid = peer.pid.as_raw_nonzero().get();
+    let trusted = [session.uid(), 0, rustix::process::geteuid().as_raw()];
+    if !trusted.contains(&peer.uid.as_raw()) {
+        return Err(Error::Held(*session, pid, peer.uid.as_raw()));
+    }
+    Ok((channel, pid.unsigned_abs()))
+}
+
+impl AsFd for Client {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+fn answer_of(text: &[u8]) -> Result<Answer, Error> {
+    match serde_json::from_slice(text) {
+        Ok(Answer::Refused(sentence)) => Err(Error::Refused(sentence)),
+        Ok(answer) => Ok(answer),
+        Err(e) => Err(Error::Foreign(e.to_string())),
     }
 }
 

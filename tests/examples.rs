@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Program, Session, compile, describe, preload_path, wait_for};
@@ -30,6 +31,32 @@ impl Net {
         };
         command.args(args);
         Program::start(command).expect("an example can be started")
+    }
+
+    /// A port that nobody has now.
+    fn free_port(&self) -> String {
+        let taken = self.start("echo_server", &["0"]);
+        taken.listening_port().to_string()
+    }
+
+    /// Runs to the end with something to read; output and exit status.
+    fn run_with_input(&self, example: &str, input: &str) -> (String, String) {
+        let program = compile(&format!("examples/{example}.c"), &[]);
+        let mut command = match self {
+            Net::Kernel => Command::new(program),
+            Net::Ours(session) => session.command(program),
+        };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("an example can be started");
+        let mut stdin = child.stdin.take().expect("it was piped");
+        stdin.write_all(input.as_bytes()).expect("it listens");
+        drop(stdin);
+        let output = child.wait_with_output().expect("the child is ours");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        (told, describe(Some(output.status)))
     }
 
     /// Runs to the end; output and exit status.
@@ -116,6 +143,57 @@ fn a_server_that_closed_first_restarts_only_when_both_set_so_reuseaddr() {
 }
 
 #[test]
+fn calls_are_made_as_typed_and_told_with_what_they_returned() {
+    for net in Net::both() {
+        let server = net.start("echo_server", &["0"]);
+        let port = server.listening_port();
+        let script = format!(
+            "read\nconnect {port}\nwrite hello there\nreceive 5\nread 3\nread\nshutdown\nread\n\
+             write x\nso_error\nclose\nclose\n"
+        );
+        let told = format!(
+            "read = -1 ENOTCONN\nconnect {port} = 0\nwrite hello there = 11\nreceive 5 = 5\n\
+             read 3 = 3 \" th\"\nread = 3 \"ere\"\nshutdown = 0\nread = 0\n\
+             write x = -1 EPIPE SIGPIPE\nso_error = 0\nclose = 0\nclose = -1 EBADF\n"
+        );
+        assert_eq!(net.run_with_input("calls", &script), exits_0(&told));
+    }
+}
+
+#[test]
+fn connections_are_made_often_and_counted() {
+    for net in Net::both() {
+        let server = net.start("correct_server", &["0"]);
+        let port = server.listening_port().to_string();
+        let told = net.run("connect_often", &[&port, "2"]);
+        assert_eq!(told, exits_0("connected and closed 1\nconnected and closed 2\n"));
+    }
+}
+
+#[test]
+fn http_get_prints_the_status_line_of_each_answer() {
+    for net in Net::both() {
+        let server = net.start("closes_first", &["0"]);
+        let port = server.listening_port().to_string();
+        let told = net.run("http_get", &[&port, "2"]);
+        assert_eq!(told, exits_0("HTTP/1.0 200 OK\nHTTP/1.0 200 OK\n"));
+    }
+}
+
+#[test]
+fn a_client_comes_from_the_port_of_its_choice() {
+    for net in Net::both() {
+        let server = net.start("correct_server", &["0"]);
+        let port = server.listening_port().to_string();
+        let own = &net.free_port();
+        let hello = ["-r", "-b", own, &port, "hello"];
+        assert_eq!(net.run("client", &hello), exits_0("hello\nreceived 6 octets\n"));
+        let again = net.run("client", &hello[1..]);
+        assert_eq!(again, ("bind: Address already in use\n".into(), "exit 1".into()));
+    }
+}
+
+#[test]
 fn wrong_arguments_give_a_usage_line_and_status_2() {
     let examples = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"));
     let mut count = 0;
@@ -130,7 +208,7 @@ fn wrong_arguments_give_a_usage_line_and_status_2() {
         assert_eq!(status, "exit 2", "{name}");
         count += 1;
     }
-    assert_eq!(count, 10);
+    assert_eq!(count, 15);
 }
 
 #[test]

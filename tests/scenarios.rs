@@ -13,12 +13,16 @@ mod actor;
 mod capture;
 #[path = "scenarios/closing.rs"]
 mod closing;
+#[path = "scenarios/demos.rs"]
+mod demos;
 #[path = "scenarios/descriptors.rs"]
 mod descriptors;
 #[path = "scenarios/ends.rs"]
 mod ends;
 #[path = "scenarios/ground.rs"]
 mod ground;
+#[path = "scenarios/losses.rs"]
+mod losses;
 #[path = "scenarios/octets.rs"]
 mod octets;
 #[path = "scenarios/opening.rs"]

@@ -15,7 +15,8 @@ use tcplab_ipc::names::{Name, Object, Role, Session};
 use tcplab_ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
 
 use crate::descriptor::Socket;
-use crate::{cancel, guard, launch, session, sys};
+use crate::rights::OneDescriptor;
+use crate::{cancel, guard, launch, ring, session, sys};
 
 /// Channels kept for the next request; more are opened and closed again where more are busy.
 const KEPT_CHANNELS: usize = 8;
@@ -23,8 +24,13 @@ const KEPT_CHANNELS: usize = 8;
 const LOWEST_NUMBER: u64 = 512;
 /// How long a stack that reported readiness may refuse connections.
 const READY_PATIENCE_MS: u64 = 2000;
+/// How long [`say_and_wait`] waits.
+const SAYING_PATIENCE_S: i64 = 30;
 /// How often a stack may hang up on us before we give up.
 const MAX_HANG_UPS: u32 = 3;
+
+/// Looks for a reply before the thread sleeps; each takes about half a microsecond.
+const LOOKS: u32 = 40;
 
 /// One reply, or request.
 pub(crate) type Buffer = [u8; MAX_MESSAGE];
@@ -67,13 +73,17 @@ pub(crate) enum Awaited {
     Abandoned(Errno, Channel),
 }
 
+fn header_for(socket: &Socket) -> Header {
+    Header { tag: next_tag(), id: socket.id, fd: socket.fd, domain: socket.domain }
+}
+
 /// Asks `request` about `socket` and gives the reply, or the errno in it.
 pub(crate) fn call<'a>(
     socket: &Socket,
     request: &Request<'_>,
     buffer: &'a mut Buffer,
 ) -> Result<Reply<'a>, Errno> {
-    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let header = header_for(socket);
     let len = exchange_fresh(socket, header, request, buffer)?;
     let (_, reply) =
         Reply::decode(buffer.get(..len).unwrap_or_default()).map_err(|_| Errno::ENETDOWN)?;
@@ -101,7 +111,7 @@ fn exchange_fresh(
     buffer: &mut Buffer,
 ) -> Result<usize, Errno> {
     for _ in 0..2 {
-        let channel = acquire(&socket.session, start_for(socket))?;
+        let channel = acquire(&socket.session, || start_for(socket))?;
         match exchange(channel.fd, header, request, buffer) {
             Ok(len) => {
                 release(channel);
@@ -125,7 +135,7 @@ pub(crate) fn await_outcome(
     request: &Request<'_>,
     patience: Option<libc::timeval>,
 ) -> Awaited {
-    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let header = header_for(socket);
     let channel = match send_on_live(socket, header, request) {
         Ok(channel) => channel,
         Err(errno) => return Awaited::Outcome(Err(errno)),
@@ -134,7 +144,8 @@ pub(crate) fn await_outcome(
         let _ = sys::set_option(channel.fd, libc::SO_RCVTIMEO, patience);
     }
     let mut buffer = [0; MAX_MESSAGE];
-    let len = match cancel::recv(channel.fd, &mut buffer, 0) {
+    let received = look_and_wait(|flags| cancel::recv(channel.fd, &mut buffer, flags));
+    let len = match received {
         Ok(len) => len,
         Err(errno @ (Errno::EINTR | Errno::EAGAIN)) => return Awaited::Abandoned(errno, channel),
         Err(_) => 0,
@@ -153,7 +164,7 @@ pub(crate) fn await_outcome(
 
 fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Result<Channel, Errno> {
     for _ in 0..2 {
-        let channel = acquire(&socket.session, start_for(socket))?;
+        let channel = acquire(&socket.session, || start_for(socket))?;
         match transmit(channel.fd, header, request) {
             Ok(()) => return Ok(channel),
             Err(Broken) => discard(channel),
@@ -165,12 +176,12 @@ fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Resul
 /// Opens a channel ahead of a request that will be made on it, after something that ends what
 /// the request is about; `None` where there is no stack.
 pub(crate) fn open_for(socket: &Socket) -> Option<Channel> {
-    acquire(&socket.session, Start::Never).ok()
+    acquire(&socket.session, || Start::Never).ok()
 }
 
 /// Asks `request` on `channel` and waits for the reply or a signal, whichever is first.
 pub(crate) fn ask_until_signal(channel: Channel, socket: &Socket, request: &Request<'_>) {
-    let header = Header { tag: next_tag(), id: socket.id, domain: socket.domain };
+    let header = header_for(socket);
     let mut buffer = [0; MAX_MESSAGE];
     let answered = transmit(channel.fd, header, request).is_ok()
         && sys::recv(channel.fd, &mut buffer, 0).is_ok_and(|len| len > 0);
@@ -180,7 +191,7 @@ pub(crate) fn ask_until_signal(channel: Channel, socket: &Socket, request: &Requ
 /// Makes sure that the session has a live stack, and starts one where not.
 pub(crate) fn ensure_stack(session: &Session) -> Result<(), Errno> {
     for _ in 0..2 {
-        let channel = acquire(session, Start::OnDemand)?;
+        let channel = acquire(session, || Start::OnDemand)?;
         let alive = sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0);
         if alive {
             release(channel);
@@ -194,7 +205,7 @@ pub(crate) fn ensure_stack(session: &Session) -> Result<(), Errno> {
 /// Whether the stack that `socket` was plugged into still runs.
 pub(crate) fn stack_lives(socket: &Socket) -> bool {
     for _ in 0..2 {
-        let Ok(channel) = acquire(&socket.session, Start::Never) else { return false };
+        let Ok(channel) = acquire(&socket.session, || Start::Never) else { return false };
         if sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0) {
             let now = sys::get_option::<libc::ucred>(channel.fd, libc::SO_PEERCRED);
             let then = sys::get_option::<libc::ucred>(socket.fd, libc::SO_PEERCRED);
@@ -212,7 +223,7 @@ pub(crate) fn stack_lives(socket: &Socket) -> bool {
 /// Asks a running stack for the session's secret, and keeps it.
 pub(crate) fn learn_secret(session: &Session) -> Result<(), Errno> {
     // Not kept: most processes never make a socket.
-    acquire(session, Start::Never).map(discard)
+    acquire(session, || Start::Never).map(discard)
 }
 
 /// The child of a fork must not talk on its parent's channels.
@@ -228,14 +239,15 @@ pub(crate) fn forget_parents_channels() {
 
 // ---- channels
 
-/// A channel to the stack of `session`: a kept one that is free, or a new one.
-fn acquire(session: &Session, start: Start) -> Result<Channel, Errno> {
+/// A channel to the stack of `session`: a kept one that is free, or a new
+/// one, for which it matters whether a stack is started.
+fn acquire(session: &Session, start: impl FnOnce() -> Start) -> Result<Channel, Errno> {
     if session::settings().session != Ok(*session) || !guard::owns_memory() {
-        let (fd, _) = open(session, start)?;
+        let (fd, _) = open(session, start())?;
         return Ok(Channel { fd, slot: None });
     }
     let Some(slot) = take_slot() else {
-        let (fd, _) = open(session, start)?;
+        let (fd, _) = open(session, start())?;
         return Ok(Channel { fd, slot: None });
     };
     let fd = slot.fd.load(Ordering::Relaxed);
@@ -243,7 +255,7 @@ fn acquire(session: &Session, start: Start) -> Result<Channel, Errno> {
         return Ok(Channel { fd, slot: Some(slot) });
     }
     slot.fd.store(-1, Ordering::Relaxed);
-    match open(session, start) {
+    match open(session, start()) {
         Ok((fd, inode)) => {
             slot.inode.store(inode, Ordering::Relaxed);
             slot.fd.store(fd, Ordering::Relaxed);
@@ -433,19 +445,70 @@ pub(crate) fn high_number(fd: c_int) -> Result<c_int, Errno> {
 fn greet(fd: c_int, of: &Session) -> Result<(), Errno> {
     let secret = session::secret();
     let hello = Request::Hello { version: PROTOCOL_VERSION, secret };
-    let header = Header { tag: next_tag(), id: SocketId(0), domain: Domain::V4 };
+    let header = Header { tag: next_tag(), id: SocketId(0), fd: -1, domain: Domain::V4 };
     let mut buffer = [0; MAX_MESSAGE];
     let len = exchange(fd, header, &hello, &mut buffer).map_err(|Broken| Errno::ECONNRESET)?;
     match Reply::decode(buffer.get(..len).unwrap_or_default()) {
-        Ok((_, Reply::Hello { secret: told, .. })) => {
-            // Of another session the secret is not ours to keep.
-            if told != 0 && told != secret && session::settings().session == Ok(*of) {
-                session::remember_secret(told);
+        Ok((_, Reply::Hello { secret: told, pid })) => {
+            // Of another session neither secret nor ring is ours to keep.
+            if session::settings().session == Ok(*of) {
+                if told != 0 && told != secret {
+                    session::remember_secret(told);
+                }
+                if ring::is_wanted(pid) {
+                    receive_ring(fd, pid).map_err(|Broken| Errno::ECONNRESET)?;
+                }
             }
             Ok(())
         }
         Ok((_, Reply::Error(errno))) => Err(errno),
         _ => Err(Errno::EPROTO),
+    }
+}
+
+/// Says `request`, which is about no socket, to a running stack, and waits for the reply, but not
+/// for ever.
+#[cold]
+pub(crate) fn say_and_wait(session: &Session, request: &Request<'_>) {
+    let Ok(channel) = acquire(session, || Start::Never) else { return };
+    let patience = libc::timeval { tv_sec: SAYING_PATIENCE_S, tv_usec: 0 };
+    let _ = sys::set_option(channel.fd, libc::SO_RCVTIMEO, &patience);
+    let header = Header { tag: next_tag(), id: SocketId(0), fd: -1, domain: Domain::V4 };
+    let _ = exchange(channel.fd, header, request, &mut [0; MAX_MESSAGE]);
+    discard(channel);
+}
+
+/// Makes sure that the call ring of a running stack is mapped, where that can be.
+#[cold]
+pub(crate) fn fetch_ring(session: &Session) {
+    // It comes with the greeting.
+    match acquire(session, || Start::Never) {
+        Ok(channel) => discard(channel),
+        Err(_) => ring::note_failure(),
+    }
+}
+
+/// Asks the stack with that process id for the call ring, and maps it. Where it has none, or the
+/// descriptor table is full, that is no reason to do without a stack.
+fn receive_ring(fd: c_int, stack: u32) -> Result<(), Broken> {
+    let header = Header { tag: next_tag(), id: SocketId(0), fd: -1, domain: Domain::V4 };
+    transmit(fd, header, &Request::Ring)?;
+    let mut buffer = [0; MAX_MESSAGE];
+    loop {
+        let (got, file) = OneDescriptor::new().receive(&mut buffer, |message| {
+            // SAFETY: the part and the control buffer live across the call.
+            unsafe { sys::recvmsg(fd, message, libc::MSG_CMSG_CLOEXEC) }
+        });
+        match (got, file) {
+            (Err(Errno::EINTR), _) => continue,
+            (_, Some(file)) => {
+                ring::map(file, stack);
+                sys::close(file);
+            }
+            (_, None) => ring::note_failure(),
+        }
+        let answer = buffer.get(..got.unwrap_or(0)).unwrap_or_default();
+        return if is_answer(answer, header.tag) { Ok(()) } else { Err(Broken) };
     }
 }
 
@@ -479,7 +542,7 @@ fn exchange(
 ) -> Result<usize, Broken> {
     transmit(fd, header, request)?;
     loop {
-        match sys::recv(fd, buffer, 0) {
+        match look_and_wait(|flags| sys::recv(fd, buffer, flags)) {
             Ok(len) if is_answer(buffer.get(..len).unwrap_or_default(), header.tag) => {
                 return Ok(len);
             }
@@ -487,6 +550,18 @@ fn exchange(
             _ => return Err(Broken),
         }
     }
+}
+
+/// Receives a reply. Looks for it a little while before the thread sleeps: most come sooner than a
+/// processor is sent to sleep and woken, and to wake one costs the stack more than the answer.
+fn look_and_wait(mut receive: impl FnMut(c_int) -> sys::Result<usize>) -> sys::Result<usize> {
+    for _ in 0..LOOKS {
+        match receive(libc::MSG_DONTWAIT) {
+            Err(Errno::EAGAIN) => sys::yield_processor(),
+            other => return other,
+        }
+    }
+    receive(0)
 }
 
 fn is_answer(packet: &[u8], tag: u32) -> bool {

@@ -13,7 +13,7 @@ use libc::c_int;
 use tcplab_ipc::names::{Name, Object, Role, Session};
 use tcplab_ipc::{Domain, SocketId};
 
-use crate::{guard, sys};
+use crate::{calls, guard, sys};
 
 /// Numbers with a hint; those beyond are asked every time.
 const HINTS: usize = 65536;
@@ -139,13 +139,16 @@ pub(crate) fn copied(from: c_int, to: c_int) {
     note(to, hint);
 }
 
+/// Whether any number is believed to be ours.
+pub(crate) fn any_is_ours() -> bool {
+    TABLE.iter().any(|entry| entry.load(Ordering::Relaxed) != Hint::Foreign as u8)
+}
+
 /// Looks at every descriptor of the process, as inherited.
 pub(crate) fn scan() {
     let Ok(directory) = sys::open(b"/proc/self/fd\0", libc::O_RDONLY | libc::O_CLOEXEC) else {
         // No /proc: the numbers a parent can have meant are low.
-        for fd in 0..1024 {
-            classify(fd);
-        }
+        (0..1024).for_each(found_at_start);
         return;
     };
     let mut entries = [0u8; 4096];
@@ -158,12 +161,19 @@ pub(crate) fn scan() {
         while let Some(&[low, high]) = rest.get(16..18) {
             let entry_len = usize::from(u16::from_ne_bytes([low, high])).max(19);
             if let Some(fd) = rest.get(19..entry_len).and_then(number) {
-                classify(fd);
+                found_at_start(fd);
             }
             rest = rest.get(entry_len..).unwrap_or(&[]);
         }
     }
     sys::close(directory);
+}
+
+/// The program was started with this descriptor.
+fn found_at_start(fd: c_int) {
+    if classify(fd) != Hint::Foreign {
+        calls::inherited(fd);
+    }
 }
 
 /// The decimal number before the first NUL; `None` where something else stands there.

@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use crate::{control, sys};
+use crate::{control, leaving, ring, sys};
 
 /// Process for which the remembered things hold; 0 before the constructor.
 static OWNER_PID: AtomicI32 = AtomicI32::new(0);
@@ -28,4 +28,6 @@ pub(crate) fn take_memory() {
 unsafe extern "C" fn in_child() {
     OWNER_PID.store(sys::getpid(), Ordering::Relaxed);
     control::forget_parents_channels();
+    ring::after_fork();
+    leaving::after_fork();
 }

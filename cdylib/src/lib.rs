@@ -11,6 +11,7 @@
 //! It allocates nothing, holds no lock across `fork`, never panics, and touches no descriptor but
 //! its own. It does not hook `poll`, `select`, `epoll`, `fork`, `exec`: the kernel does them right.
 
+mod calls;
 mod cancel;
 mod control;
 mod descriptor;
@@ -18,7 +19,10 @@ mod errno;
 mod guard;
 mod hooks;
 mod launch;
+mod leaving;
 mod ops;
+mod rights;
+mod ring;
 mod session;
 mod sockaddr;
 mod sys;
@@ -29,6 +33,7 @@ extern "C" fn start() {
     hooks::warm_up();
     guard::take_memory();
     session::export();
+    leaving::prepare();
     descriptor::scan();
     session::prove_liveness();
 }
@@ -36,3 +41,12 @@ extern "C" fn start() {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
+
+/// Runs when the program ends by `exit()` or by returning from `main`, after what it does then.
+extern "C" fn end() {
+    leaving::leave();
+}
+
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static END: extern "C" fn() = end;

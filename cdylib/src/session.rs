@@ -10,7 +10,9 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::{mem, ptr};
 
-use tcplab_ipc::names::{BadSession, DEFAULT_SESSION, SECRET_VARIABLE, SESSION_VARIABLE, Session};
+use tcplab_ipc::names::{
+    BadSession, CHECK_VARIABLE, DEFAULT_SESSION, SECRET_VARIABLE, SESSION_VARIABLE, Session,
+};
 
 use crate::text::Text;
 use crate::{control, sys};
@@ -115,6 +117,11 @@ pub(crate) fn export() {
         }
         set_variable(SECRET_VARIABLE, format_args!("{:032x}", secret()));
     }
+}
+
+/// The token of who looks at this program before it ends; `None` where nobody does.
+pub(crate) fn check_token() -> Option<u64> {
+    core::str::from_utf8(variable_of(CHECK_VARIABLE)?).ok()?.parse().ok()
 }
 
 /// Tells `tcplab run` that the shim is live. Constructor only.

@@ -204,6 +204,27 @@ pub(crate) unsafe fn sendmsg(fd: c_int, message: &msghdr, flags: c_int) -> Resul
     call!(libc::SYS_sendmsg, fd, ptr::from_ref(message), flags)
 }
 
+/// `recvmsg` that the caller knows not to wait long.
+///
+/// # Safety
+/// The header must be one that the kernel may write through.
+pub(crate) unsafe fn recvmsg(fd: c_int, message: &mut msghdr, flags: c_int) -> Result<usize> {
+    call!(libc::SYS_recvmsg, fd, ptr::from_mut(message), flags)
+}
+
+/// Maps a shared file, or fresh memory, in place of what is at `place`.
+///
+/// # Safety
+/// Whatever is there must be the caller's, and bear having other values from now on.
+pub(crate) unsafe fn map_over(place: usize, len: usize, file: Option<c_int>) -> Result<()> {
+    let readable = libc::PROT_READ | libc::PROT_WRITE;
+    let (kind, file) = match file {
+        Some(file) => (libc::MAP_SHARED, file),
+        None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
+    };
+    call!(libc::SYS_mmap, place, len, readable, kind | libc::MAP_FIXED, file, 0).map(drop)
+}
+
 pub(crate) fn shutdown(fd: c_int, how: c_int) -> Result<()> {
     call!(libc::SYS_shutdown, fd, how).map(drop)
 }
@@ -255,24 +276,42 @@ fn timespec_ms(ms: u64) -> libc::timespec {
     libc::timespec { tv_sec: (ms / 1000) as i64, tv_nsec: (ms % 1000) as i64 * 1_000_000 }
 }
 
+/// Lets somebody else run who waits for this processor.
+pub(crate) fn yield_processor() {
+    let _ = call!(libc::SYS_sched_yield);
+}
+
 pub(crate) fn sleep_ms(ms: u64) {
     let _ = call!(libc::SYS_nanosleep, ptr::from_ref(&timespec_ms(ms)), 0);
 }
 
 /// Milliseconds of the monotonic clock.
 pub(crate) fn now_ms() -> u64 {
+    now_ns() / 1_000_000
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(crate) fn now_ns() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let _ = call!(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC, ptr::from_mut(&mut now));
-    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Device, inode and mode of a descriptor.
 pub(crate) fn fstat(fd: c_int) -> Result<(u64, u64, u32)> {
+    stat(fd).map(|stat| (stat.st_dev, stat.st_ino, stat.st_mode))
+}
+
+/// Length of the file behind a descriptor.
+pub(crate) fn size(fd: c_int) -> Result<u64> {
+    stat(fd).map(|stat| stat.st_size as u64)
+}
+
+fn stat(fd: c_int) -> Result<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     call!(libc::SYS_fstat, fd, stat.as_mut_ptr())?;
     // SAFETY: zeroed and then filled by the kernel; integers only.
-    let stat = unsafe { stat.assume_init() };
-    Ok((stat.st_dev, stat.st_ino, stat.st_mode))
+    Ok(unsafe { stat.assume_init() })
 }
 
 pub(crate) fn write(fd: c_int, octets: &[u8]) -> Result<usize> {

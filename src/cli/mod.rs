@@ -4,22 +4,35 @@
 //! Exit status: 0 done, 1 not done, 2 wrong usage; `run` has those of `env` (125, 126, 127, else
 //! the program's own). It deliberately prints nothing on stdout that was not asked for.
 
+mod capture;
+mod clock;
 mod demo;
+mod diagram;
 mod down;
+mod expect;
+mod follow;
+mod leaks;
+mod man;
+mod netem;
 mod preload;
+mod rule;
 mod run;
 mod ss;
 mod stack;
 mod status;
 mod sysctl;
+mod top;
+mod trace;
+mod units;
 mod up;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tcplab::client;
 use tcplab::ipc::names::{DEFAULT_SESSION, SESSION_VARIABLE, Session};
 
@@ -58,10 +71,22 @@ enum Subcommands {
     Run(run::Arguments),
     Ss(ss::Arguments),
     Sysctl(sysctl::Arguments),
+    Clock(clock::Arguments),
+    Why(why::Arguments),
+    Trace(trace::Arguments),
+    Capture(capture::Arguments),
+    Netem(netem::Arguments),
+    Rule(rule::Arguments),
     Up(up::Arguments),
     Down(down::Arguments),
     Status(status::Arguments),
+    Top(top::Arguments),
+    Expect(expect::Arguments),
+    Leaks(leaks::Arguments),
+    Diagram(diagram::Arguments),
     Demo(demo::Arguments),
+    Man(man::Arguments),
+    Completions(man::Completions),
     Stack(stack::Arguments),
 }
 
@@ -113,10 +138,22 @@ pub(crate) fn main() -> ExitCode {
         Subcommands::Run(arguments) => run::run(&session, arguments),
         Subcommands::Ss(arguments) => ss::run(&session, &arguments),
         Subcommands::Sysctl(arguments) => sysctl::run(&session, &arguments),
+        Subcommands::Clock(arguments) => clock::run(&session, &arguments),
+        Subcommands::Trace(arguments) => trace::run(&session, &arguments),
+        Subcommands::Capture(arguments) => capture::run(&session, &arguments),
+        Subcommands::Netem(arguments) => netem::run(&session, arguments),
+        Subcommands::Rule(arguments) => rule::run(&session, arguments),
+        Subcommands::Why(arguments) => why::run(&session, &arguments),
         Subcommands::Up(arguments) => up::run(&session, &arguments),
         Subcommands::Down(arguments) => down::run(&session, &arguments),
         Subcommands::Status(arguments) => status::run(&session, &arguments),
+        Subcommands::Top(arguments) => top::run(&session, &arguments),
+        Subcommands::Expect(arguments) => expect::run(&session, &arguments),
+        Subcommands::Leaks(arguments) => leaks::run(&session, &arguments),
+        Subcommands::Diagram(arguments) => diagram::run(&session, &arguments),
         Subcommands::Demo(arguments) => demo::run(&arguments),
+        Subcommands::Man(arguments) => man::run(Cli::command(), &arguments),
+        Subcommands::Completions(arguments) => man::complete(Cli::command(), &arguments),
         Subcommands::Stack(arguments) => stack::run(&session, &arguments),
     });
     match outcome {
@@ -165,7 +202,6 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

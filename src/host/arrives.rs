@@ -4,36 +4,39 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::address::{is_many, unmap};
-use super::counters::Counter;
+use super::counters::{Counter, octets_with_ip};
 use super::listener::Gate;
+use super::notes::Noted;
 use super::ports::Owner;
 use super::sockets::{Place, Socket};
 use super::sysctl::Key;
 use super::time_wait::TimeWaitId;
 use super::{Host, SocketKey};
 use crate::tcp::{
-    FourTuple, ListenVerdict, Release, ResetReason, TimeWaitVerdict, arrives_in_listen, reset_for,
+    Cause, Dropped, FourTuple, ListenVerdict, Release, ResetReason, TimeWaitVerdict,
+    arrives_in_listen, reset_for,
 };
 use crate::time::Instant;
-use crate::wire::{self, Segment, SeqNum, WireError};
+use crate::wire::{self, Flags, Segment, SeqNum, WireError};
 
 impl Host {
     /// A datagram's payload; the addresses are those of the TCP connection, its ports are inside.
     pub fn handle_datagram(&mut self, now: Instant, from: IpAddr, to: IpAddr, payload: &[u8]) {
-        self.counters.count(Counter::InSegs);
         let (from, to) = (unmap(from), unmap(to));
-        if is_many(from) || from.is_unspecified() || !self.addresses.is_local(to) {
-            self.counters.count(Counter::InErrs);
-            return;
-        }
+        self.counters.count(Counter::InSegs);
+        self.counters.add(Counter::InOctets, octets_with_ip(from, payload.len()));
         let segment = match wire::parse(from, to, payload) {
             Ok(segment) => segment,
-            Err(error) => return self.malformed(from, error),
+            Err(error) => return self.malformed(from, to, payload, error),
         };
         let tuple = FourTuple {
             local: SocketAddr::new(to, segment.header.destination_port),
             remote: SocketAddr::new(from, segment.header.source_port),
         };
+        if is_many(from) || from.is_unspecified() || !self.addresses.is_local(to) {
+            self.counters.count(Counter::InErrs);
+            return self.note_drop(&tuple, &segment, Dropped::NotLocal);
+        }
         match self.demux.find(&tuple) {
             Some(Owner::Socket(key)) => self.deliver(now, key, &segment),
             Some(Owner::TimeWait(id)) => self.arrives_in_time_wait(now, id, &tuple, &segment),
@@ -41,12 +44,28 @@ impl Host {
         }
     }
 
-    fn malformed(&mut self, from: IpAddr, error: WireError) {
+    fn malformed(&mut self, from: IpAddr, to: IpAddr, payload: &[u8], error: WireError) {
         self.counters.count(Counter::InErrs);
-        if error == WireError::BadChecksum {
+        let why = match error {
+            WireError::BadChecksum => Dropped::BadChecksum,
+            _ => Dropped::Malformed,
+        };
+        if why == Dropped::BadChecksum {
             self.counters.count(Counter::InCsumErrors);
         }
-        tracing::debug!(target: "tcplab::host", %from, ?error, "not a segment");
+        // Whose it would have been is for people only: the octets that say so may be the wrong ones.
+        let segment = wire::read(payload);
+        let (from_port, to_port) = segment.map_or((0, 0), |segment| {
+            (segment.header.source_port, segment.header.destination_port)
+        });
+        let tuple = FourTuple { local: (to, to_port).into(), remote: (from, from_port).into() };
+        match segment {
+            Some(segment) => self.note_drop(&tuple, &segment, why),
+            None => {
+                let (flags, seq, text_len) = (Flags::NONE, 0, 0);
+                self.note_of_tuple(&tuple, Noted::Dropped { flags, seq, text_len, why });
+            }
+        }
     }
 
     fn deliver(&mut self, now: Instant, key: SocketKey, segment: &Segment<'_>) {
@@ -60,7 +79,10 @@ impl Host {
         };
         match gate {
             Gate::Open => connection.tcb.handle_segment(now, segment),
-            Gate::Drop => return,
+            Gate::Drop => {
+                let tuple = connection.tcb.tuple();
+                return self.note_drop(&tuple, segment, Dropped::AcceptQueueFull);
+            }
             Gate::Reset => {
                 let reason = ResetReason::AcceptQueueOverflow;
                 connection.tcb.release(now, Release::Abort(reason));
@@ -82,13 +104,16 @@ impl Host {
         match verdict {
             None | Some(TimeWaitVerdict::Drop) => {}
             Some(TimeWaitVerdict::Ack { header, .. }) => {
+                self.note_drop(tuple, segment, Dropped::InTimeWait);
                 self.reply(tuple.local.ip(), tuple.remote.ip(), header);
             }
-            Some(TimeWaitVerdict::Delete) => self.remove_time_wait(id),
+            Some(TimeWaitVerdict::Delete) => {
+                self.remove_time_wait(id, Cause::Segment(segment.header.flags));
+            }
             Some(TimeWaitVerdict::NewConnection { iss_floor }) => {
                 if let Some(listener) = self.demux.find_listener(&self.sockets, tuple, &self.random)
                 {
-                    self.remove_time_wait(id);
+                    self.remove_time_wait(id, Cause::TakenOver);
                     self.counters.count(Counter::TimeWaitRecycled);
                     self.arrives_in_listener(now, listener, tuple, segment, Some(iss_floor));
                 }
@@ -100,13 +125,13 @@ impl Host {
         match self.demux.find_listener(&self.sockets, tuple, &self.random) {
             Some(listener) => self.arrives_in_listener(now, listener, tuple, segment, None),
             None => {
+                let (reason, why) = match segment.header.flags.syn() {
+                    true => (ResetReason::NoListener, Dropped::NoListener),
+                    false => (ResetReason::NoConnection, Dropped::NoConnection),
+                };
+                self.note_drop(tuple, segment, why);
                 if let Some(header) = reset_for(segment) {
-                    let reason = match segment.header.flags.syn() {
-                        true => ResetReason::NoListener,
-                        false => ResetReason::NoConnection,
-                    };
-                    tracing::debug!(target: "tcplab::host", ?tuple, %reason, "RST");
-                    self.reply(tuple.local.ip(), tuple.remote.ip(), header);
+                    self.reply_reset(tuple.local.ip(), tuple.remote.ip(), header, reason);
                 }
             }
         }
@@ -121,9 +146,11 @@ impl Host {
         iss_floor: Option<SeqNum>,
     ) {
         match arrives_in_listen(segment) {
-            ListenVerdict::Drop => {}
+            ListenVerdict::Drop => self.note_drop(tuple, segment, Dropped::NotForListener),
             ListenVerdict::Reset(header) => {
-                self.reply(tuple.local.ip(), tuple.remote.ip(), header);
+                self.note_drop(tuple, segment, Dropped::NotForListener);
+                let reason = ResetReason::NoConnection;
+                self.reply_reset(tuple.local.ip(), tuple.remote.ip(), header, reason);
             }
             ListenVerdict::Open => self.open_child(now, listener, *tuple, segment, iss_floor),
         }

@@ -10,10 +10,15 @@ use super::sysctl::Key;
 use super::{Host, SocketKey};
 use crate::ipc::{Domain, Errno};
 use crate::tcp::State;
-use crate::time::Instant;
 
 /// Ranges with fewer ports are not halved for SO_REUSEADDR.
 const SMALLEST_HALVED_RANGE: u32 = 4;
+
+/// How many of so many ports are tried: of an odd number the last is left out, unless it is the
+/// only one (Linux: ports are tried in pairs).
+pub(super) fn tried_ports(count: u32) -> u32 {
+    if count > 1 { count & !1 } else { count }
+}
 
 impl Socket {
     /// As the bind rules see it.
@@ -29,11 +34,29 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// As the bind rules see it once bind() gives it this address.
+    pub(super) fn binding_at(&self, ip: IpAddr) -> Binding {
+        Binding { ip, v6only: self.v6only_at(ip), ..self.binding() }
+    }
+
+    /// Whether it takes IPv6 only once bind() gives it this address. Linux: one that is bound to
+    /// an IPv6 address never sees IPv4, and the bind rules look at the mark.
+    pub(super) fn v6only_at(&self, ip: IpAddr) -> bool {
+        self.options.v6only || ip.is_ipv6() && !ip.is_unspecified()
+    }
+}
+
 impl Host {
-    /// `bind()`. EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EINVAL, EADDRINUSE; checked in the order in
-    /// which Linux does.
-    pub fn bind(&mut self, now: Instant, s: SocketKey, address: SocketAddr) -> Result<(), Errno> {
-        let socket = self.sockets.get(s)?;
+    /// `bind()`. EAFNOSUPPORT, EADDRNOTAVAIL, EACCES, EINVAL, EADDRINUSE.
+    pub fn bind(&mut self, s: SocketKey, address: SocketAddr) -> Result<(), Errno> {
+        let ip = self.check_bind(self.sockets.get(s)?, address)?;
+        self.bind_to(s, ip, address.port())
+    }
+
+    /// The unmapped address where nothing but other sockets could stand in the way; checked in the
+    /// order in which Linux does.
+    pub(super) fn check_bind(&self, socket: &Socket, address: SocketAddr) -> Result<IpAddr, Errno> {
         let ip = match (socket.domain, address) {
             (Domain::V4, SocketAddr::V4(_)) => self.bindable(socket, address)?,
             (Domain::V4, SocketAddr::V6(_)) => return Err(Errno::EAFNOSUPPORT),
@@ -55,7 +78,7 @@ impl Host {
         if socket.domain == Domain::V6 {
             self.bindable(socket, address)?;
         }
-        self.bind_to(now, s, ip, port)
+        Ok(ip)
     }
 
     /// The unmapped address where the socket may bind it.
@@ -76,7 +99,8 @@ impl Host {
             IpAddr::V6(_) => false,
         };
         let options = &socket.options;
-        let any = options.free_bind || options.transparent || self.sysctls.is_on(Key::NonlocalBind);
+        let family = if ip.is_ipv4() { Key::NonlocalBind } else { Key::NonlocalBindV6 };
+        let any = options.free_bind || options.transparent || self.sysctls.is_on(family);
         if ip.is_unspecified() || many || any || self.addresses.is_local(ip) {
             Ok(ip)
         } else {
@@ -84,17 +108,15 @@ impl Host {
         }
     }
 
-    fn bind_to(&mut self, now: Instant, s: SocketKey, ip: IpAddr, port: u16) -> Result<(), Errno> {
+    fn bind_to(&mut self, s: SocketKey, ip: IpAddr, port: u16) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(s)?;
         let v6only_before = socket.options.v6only;
-        let specific_v6 = ip.is_ipv6() && !ip.is_unspecified();
         socket.local_ip = ip;
-        // Linux: such a socket never sees IPv4, and the bind rules look at the mark.
-        socket.options.v6only |= specific_v6;
+        socket.options.v6only = socket.v6only_at(ip);
         let chosen = match port {
             0 if socket.options.no_port => Some(None),
             0 => self.find_open_port(s).map(Some),
-            _ => self.take_named(now, s, port).then_some(Some(port)),
+            _ => self.may_have(s, port, Rule::Named).then_some(Some(port)),
         };
         let wildcard_v6 = ip == wildcard(Domain::V6);
         let socket = self.sockets.get_mut(s)?;
@@ -128,34 +150,28 @@ impl Host {
         }
     }
 
-    /// Who keeps the socket from `port`.
-    pub(super) fn find_conflict(&self, s: SocketKey, port: u16, rule: Rule) -> Option<Owner> {
-        let newcomer = self.sockets.find(s)?.binding();
-        let own = Owner::Socket(s);
-        let conflicts = |owner: &Owner| {
-            *owner != own
+    /// Who keeps a newcomer from `port`; it does not stand in its own way.
+    pub(super) fn conflicts<'a>(
+        &'a self,
+        newcomer: &'a Binding,
+        own: Option<SocketKey>,
+        port: u16,
+        rule: Rule,
+    ) -> impl Iterator<Item = Owner> + 'a {
+        self.ports.owners(port).filter(move |owner| {
+            own.map(Owner::Socket) != Some(*owner)
                 && self.binding(*owner).is_some_and(|other| newcomer.conflicts(&other, rule))
-        };
-        self.ports.owners(port).find(conflicts)
+        })
     }
 
-    /// Whether the socket may have the port that its program named; if not, the reason is kept.
-    pub(super) fn take_named(&mut self, now: Instant, s: SocketKey, port: u16) -> bool {
-        let Some(owner) = self.find_conflict(s, port, Rule::Named) else { return true };
-        let reason = format!("port {port} is in use: {}", self.describe_conflict(now, s, owner));
-        tracing::info!(target: "tcplab::host", "{reason}");
-        self.refusal = Some((s, reason));
-        false
+    /// Whether the socket may have `port`.
+    pub(super) fn may_have(&self, s: SocketKey, port: u16, rule: Rule) -> bool {
+        self.sockets.find(s).is_some_and(|socket| {
+            self.conflicts(&socket.binding(), Some(s), port, rule).next().is_none()
+        })
     }
 
-    /// Why the last bind() or listen() that named a port was answered with EADDRINUSE, in one
-    /// sentence, and for which socket: the live owner, or the TIME-WAIT with its 4-tuple and the
-    /// time left, and which side lacks SO_REUSEADDR.
-    pub fn last_refusal(&self) -> Option<(SocketKey, &str)> {
-        self.refusal.as_ref().map(|(s, reason)| (*s, reason.as_str()))
-    }
-
-    fn binding(&self, owner: Owner) -> Option<Binding> {
+    pub(super) fn binding(&self, owner: Owner) -> Option<Binding> {
         match owner {
             Owner::Socket(key) => self.sockets.find(key).map(Socket::binding),
             Owner::TimeWait(id) => self.time_waits.get(id).map(|entry| entry.binding()),
@@ -164,9 +180,9 @@ impl Host {
 
     /// First and last port to choose from, and whether the socket narrowed the range
     /// (IP_LOCAL_PORT_RANGE).
-    pub(super) fn local_port_range(&self, s: SocketKey) -> (u16, u16, bool) {
+    pub(super) fn local_port_range(&self, socket: &Socket) -> (u16, u16, bool) {
         let (mut low, mut high) = self.sysctls.port_range();
-        let own = self.sockets.find(s).map_or(0, |socket| socket.options.port_range);
+        let own = socket.options.port_range;
         let (own_low, own_high) = ((own & 0xffff) as u16, (own >> 16) as u16);
         if own_low != 0 && (low..=high).contains(&own_low) {
             low = own_low;
@@ -180,17 +196,16 @@ impl Host {
     /// A port for bind() to port 0 and for listen() unbound: odd ones first (connect() prefers
     /// the even ones), with SO_REUSEADDR from the lower half first; nobody else may hold it.
     pub(super) fn find_open_port(&mut self, s: SocketKey) -> Option<u16> {
-        let (low, high, _) = self.local_port_range(s);
+        let socket = self.sockets.find(s)?;
+        let (low, high, _) = self.local_port_range(socket);
         let (low, end) = (u32::from(low), u32::from(high) + 1);
-        let reuse = self.sockets.find(s)?.options.reuse_address;
+        let reuse = socket.options.reuse_address;
         let half = low + ((end - low) >> 2 << 1);
         let scans: &[(u32, u32)] = match reuse && end - low >= SMALLEST_HALVED_RANGE {
             true => &[(low, half), (half, end)],
             false => &[(low, end)],
         };
-        let shared = self.sysctls.is_on(Key::AutobindReuse);
-        let rules: &[Rule] = if shared { &[Rule::Any, Rule::AnyShared] } else { &[Rule::Any] };
-        for &rule in rules {
+        for &rule in self.autobind_rules() {
             for &(low, end) in scans {
                 if let Some(port) = self.scan_ports(s, low, end, rule) {
                     return Some(port);
@@ -200,17 +215,24 @@ impl Host {
         None
     }
 
+    /// The rules by which a port is chosen for bind(), one after the other.
+    pub(super) fn autobind_rules(&self) -> &'static [Rule] {
+        match self.sysctls.is_on(Key::AutobindReuse) {
+            true => &[Rule::Any, Rule::AnyShared],
+            false => &[Rule::Any],
+        }
+    }
+
     fn scan_ports(&mut self, s: SocketKey, low: u32, end: u32, rule: Rule) -> Option<u16> {
-        let count = match end - low {
-            0 => return None,
-            1 => 1,
-            count => count & !1,
-        };
+        let count = tried_ports(end - low);
+        if count == 0 {
+            return None;
+        }
         let start = self.random.below(count);
         for parity in [1, 0] {
             for step in (0..count).step_by(2) {
                 let port = (low + ((start & !1) + parity + step) % count) as u16;
-                if !self.sysctls.is_reserved(port) && self.find_conflict(s, port, rule).is_none() {
+                if !self.sysctls.is_reserved(port) && self.may_have(s, port, rule) {
                     return Some(port);
                 }
             }

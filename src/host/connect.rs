@@ -5,6 +5,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{is_link_local, is_many, unmap};
+use super::bind::tried_ports;
 use super::counters::Counter;
 use super::ports::{ClaimedBy, Owner, PortClaim, Shareable};
 use super::sockets::{Connection, Phase, Place, Role, Socket};
@@ -12,7 +13,7 @@ use super::sysctl::Key;
 use super::time_wait::TimeWaitId;
 use super::{Host, SocketKey};
 use crate::ipc::{Domain, Errno};
-use crate::tcp::{FourTuple, State, Tcb, initial_sequence_number, timestamp_offset};
+use crate::tcp::{Cause, FourTuple, State, Tcb, initial_sequence_number, timestamp_offset};
 use crate::time::{Duration, Instant};
 use crate::wire::SeqNum;
 
@@ -27,7 +28,7 @@ pub enum Connect {
 
 /// Whether a 4-tuple can be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Tuple {
+pub(super) enum Tuple {
     Free,
     /// After this TIME-WAIT, with an ISS not before this.
     After(TimeWaitId, SeqNum),
@@ -36,7 +37,7 @@ enum Tuple {
 
 /// How the port was come by: a TIME-WAIT is taken over more freely where the program named it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Port {
+pub(super) enum Port {
     Bound,
     Chosen,
 }
@@ -94,11 +95,11 @@ impl Host {
         let four_tuple = FourTuple { local: SocketAddr::new(local_ip, port), remote };
         let iss = match tuple {
             Tuple::Taken => return Err(Errno::EADDRNOTAVAIL),
-            Tuple::Free => initial_sequence_number(now, &four_tuple, &self.secret),
+            Tuple::Free => self.initial_sequence(now, &four_tuple, None),
             Tuple::After(id, floor) => {
-                self.remove_time_wait(id);
+                self.remove_time_wait(id, Cause::TakenOver);
                 self.counters.count(Counter::TimeWaitRecycled);
-                floor
+                self.initial_sequence(now, &four_tuple, Some(floor))
             }
         };
         if self.sockets.get(s)?.claim.is_none() {
@@ -106,7 +107,7 @@ impl Host {
         }
         self.counters.count(Counter::ActiveOpens);
         let socket = self.sockets.get_mut(s)?;
-        let config = socket.options.config(&self.sysctls, self.mtu, remote.ip());
+        let config = socket.options.config(&self.sysctls, remote.ip());
         let ts_offset = timestamp_offset(&four_tuple, &self.secret);
         let tcb = Tcb::connect(now, config, four_tuple, iss, ts_offset);
         socket.local_ip = local_ip;
@@ -121,8 +122,22 @@ impl Host {
         Ok(())
     }
 
+    /// The ISS of a new connection: after the one before it on the 4-tuple, where that demands it,
+    /// else as RFC 6528 says. A number that `net.tcplab.isn` sets knows no such caution.
+    pub(super) fn initial_sequence(
+        &self,
+        now: Instant,
+        tuple: &FourTuple,
+        floor: Option<SeqNum>,
+    ) -> SeqNum {
+        match self.sysctls.fixed_isn() {
+            Some(number) => SeqNum(number),
+            None => floor.unwrap_or_else(|| initial_sequence_number(now, tuple, &self.secret)),
+        }
+    }
+
     /// The address that the connection comes from.
-    fn source(&self, socket: &Socket, remote: IpAddr) -> Result<IpAddr, Errno> {
+    pub(super) fn source(&self, socket: &Socket, remote: IpAddr) -> Result<IpAddr, Errno> {
         let preferred = self.addresses.source_towards(remote).ok_or(Errno::ENETUNREACH)?;
         let bound = socket.local_ip;
         if bound.is_unspecified() || is_many(bound) {
@@ -144,11 +159,9 @@ impl Host {
         local_ip: IpAddr,
         remote: SocketAddr,
     ) -> Option<(u16, Tuple)> {
-        let (low, high, own_range) = self.local_port_range(s);
-        let (low, mut count) = (u32::from(low), u32::from(high - low) + 1);
-        if count > 1 && !own_range {
-            count &= !1;
-        }
+        let (low, high, own_range) = self.local_port_range(self.sockets.find(s)?);
+        let (low, count) = (u32::from(low), u32::from(high - low) + 1);
+        let count = if own_range { count } else { tried_ports(count) };
         let step = if own_range { 1 } else { 2 };
         let hash = self.random.port_offset(local_ip, remote);
         let place = hash as usize % self.perturbations.len();
@@ -166,7 +179,7 @@ impl Host {
         None
     }
 
-    fn try_port(
+    pub(super) fn try_port(
         &self,
         now: Instant,
         local_ip: IpAddr,
@@ -189,7 +202,7 @@ impl Host {
     /// Who has the 4-tuple. A TIME-WAIT gives way only with timestamps; to a port that the host
     /// chose only as `tcp_tw_reuse` says and after `tcp_tw_reuse_delay`; to a port that the
     /// program bound always (tried on Linux 6.18, with tcp_tw_reuse 0 too).
-    fn look_up(&self, now: Instant, tuple: &FourTuple, port: Port) -> Tuple {
+    pub(super) fn look_up(&self, now: Instant, tuple: &FourTuple, port: Port) -> Tuple {
         let id = match self.demux.find(tuple) {
             None => return Tuple::Free,
             Some(Owner::Socket(_)) => return Tuple::Taken,
@@ -214,7 +227,7 @@ impl Host {
 }
 
 /// Where the program wants to go, unmapped; the wildcard means the machine itself.
-fn destination(socket: &Socket, address: SocketAddr) -> Result<SocketAddr, Errno> {
+pub(super) fn destination(socket: &Socket, address: SocketAddr) -> Result<SocketAddr, Errno> {
     let bound = socket.local_ip;
     let ip = match (socket.domain, address) {
         (Domain::V4, SocketAddr::V4(v4)) => IpAddr::V4(*v4.ip()),

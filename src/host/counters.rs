@@ -1,6 +1,8 @@
 //! Counters by their kernel names (`netstat -s`, `nstat`): what happened to segments and
 //! connections since the host began.
 
+use core::net::IpAddr;
+
 macro_rules! counters {
     ($($counter:ident = $name:literal, $meaning:literal;)*) => {
         /// One counter.
@@ -18,6 +20,8 @@ counters! {
     EstabResets = "TcpEstabResets", "Connections that ended from ESTABLISHED or CLOSE-WAIT.";
     InSegs = "TcpInSegs", "Segments received, bad ones included.";
     OutSegs = "TcpOutSegs", "Segments sent.";
+    InOctets = "IpExtInOctets", "Octets of segments received, with an IP header each.";
+    OutOctets = "IpExtOutOctets", "Octets of segments sent, with an IP header each.";
     RetransSegs = "TcpRetransSegs", "Segments sent again.";
     InErrs = "TcpInErrs", "Datagrams that are not a segment, or have a bad checksum.";
     OutRsts = "TcpOutRsts", "Segments sent with RST.";
@@ -35,6 +39,12 @@ counters! {
     DeferAcceptDrop = "TcpExtTCPDeferAcceptDrop", "ACK without data at TCP_DEFER_ACCEPT.";
     TimeWaitOverflow = "TcpExtTCPTimeWaitOverflow", "TIME-WAIT beyond tcp_max_tw_buckets.";
     ReqQFullDrop = "TcpExtTCPReqQFullDrop", "SYN queue was full.";
+}
+
+/// Octets of a segment in an IP datagram, which the wire does without.
+pub(super) fn octets_with_ip(address: IpAddr, segment_len: usize) -> u64 {
+    let header_len = if address.is_ipv4() { 20 } else { 40 };
+    (header_len + segment_len) as u64
 }
 
 /// All counters.

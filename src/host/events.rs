@@ -1,13 +1,14 @@
 //! What a TCB tells the host, what of it the program is told, and the end of a connection.
 
 use super::counters::Counter;
+use super::notes::Noted;
 use super::ports::{ClaimedBy, Owner, PortClaim};
 use super::sockets::{Connection, Place, Role, Socket};
 use super::sysctl::Key;
 use super::time_wait::{Entry, TimeWaitId};
 use super::{Host, HostEvent, SocketKey};
 use crate::inspect::Side;
-use crate::tcp::{Event, ResetReason, State, Tcb, TimeWait};
+use crate::tcp::{Cause, Event, ResetReason, State, Tcb, TimeWait, Timer};
 use crate::time::Instant;
 
 impl Connection {
@@ -47,9 +48,17 @@ impl Host {
         };
         let held = matches!(place, Place::Program | Place::AcceptQueue(_));
         match event {
-            Event::State { from, to, .. } => self.on_state(now, s, from, to),
+            Event::State { from, to, cause } => {
+                self.note(s, Noted::State { from, to, cause, reset: None });
+                self.on_state(now, s, from, to);
+            }
+            Event::Timer(timer, count) => self.note(s, Noted::Timer(timer, count)),
+            Event::Dropped { flags, seq, text_len, why } => {
+                self.note(s, Noted::Dropped { flags, seq: seq.0, text_len, why });
+            }
             Event::Established => self.on_established(s, place),
             Event::Failed { errno, reason } => {
+                self.note_reason(s, reason);
                 if reason == ResetReason::Timeout {
                     self.counters.count(Counter::AbortOnTimeout);
                 }
@@ -179,18 +188,18 @@ impl Host {
     }
 
     fn enter_time_wait(&mut self, now: Instant, s: SocketKey, time_wait: TimeWait) {
+        let tuple = time_wait.tuple();
         if time_wait.expires() <= now {
-            return;
+            return self.note_time_wait_over(&tuple, Cause::Timer(Timer::TimeWait));
         }
         if self.time_waits.len() >= self.sysctls.number(Key::MaxTwBuckets) as usize {
             self.counters.count(Counter::TimeWaitOverflow);
             tracing::warn!(target: "tcplab::host", "time wait bucket table overflow");
-            return;
+            return self.note_time_wait_over(&tuple, Cause::Abort);
         }
         let Some(socket) = self.sockets.find(s) else { return };
-        let port = time_wait.tuple().local.port();
+        let port = tuple.local.port();
         let claim = socket.claim.unwrap_or(PortClaim { port, by: ClaimedBy::Bind });
-        let tuple = time_wait.tuple();
         let id = self.time_waits.insert(Entry {
             time_wait,
             domain: socket.domain,
@@ -209,8 +218,9 @@ impl Host {
     }
 
     /// The 4-tuple and the port are free; not a segment is sent.
-    pub(super) fn remove_time_wait(&mut self, id: TimeWaitId) {
+    pub(super) fn remove_time_wait(&mut self, id: TimeWaitId, cause: Cause) {
         if let Some(entry) = self.time_waits.remove(id) {
+            self.note_time_wait_over(&entry.time_wait.tuple(), cause);
             self.ports.remove(Owner::TimeWait(id), entry.claim);
             self.demux.remove(&entry.time_wait.tuple(), Owner::TimeWait(id));
         }
@@ -238,7 +248,7 @@ impl Host {
         }
         while let Some(id) = self.time_waits.due(now) {
             self.counters.count(Counter::TimeWaited);
-            self.remove_time_wait(id);
+            self.remove_time_wait(id, Cause::Timer(Timer::TimeWait));
         }
     }
 }

@@ -15,6 +15,10 @@ pub const MAX_ACCEPT_BACKLOG: usize = 1 << 16;
 /// Segments without a TCB of their own (answers to nobody's segments, last ACK or RST of a
 /// connection that is gone) that wait to be sent. More are dropped, as if lost.
 pub const MAX_REPLIES: usize = 1 << 14;
+/// Notes for the trace that wait to be taken. More are lost, and counted.
+pub const MAX_NOTES: usize = 1 << 14;
+/// MTU of the loopback interface.
+pub const LOOPBACK_MTU: usize = 1 << 16;
 /// Addresses of the machine beside loopback.
 pub const MAX_ADDRESSES: usize = 64;
 /// Separate ranges in `ip_local_reserved_ports`.

@@ -9,14 +9,13 @@
 //! `tcp_max_syn_backlog`, so that the handshake succeeds all the same.
 
 use super::counters::Counter;
-use super::ports::{ClaimedBy, Owner, PortClaim};
+use super::notes::Noted;
+use super::ports::{ClaimedBy, Owner, PortClaim, Rule};
 use super::sockets::{Connection, Listener, Phase, Place, Role, Socket};
 use super::sysctl::Key;
 use super::{Host, HostEvent, SocketKey};
 use crate::ipc::Errno;
-use crate::tcp::{
-    FourTuple, Release, ResetReason, State, Tcb, initial_sequence_number, timestamp_offset,
-};
+use crate::tcp::{Cause, Dropped, FourTuple, Release, ResetReason, State, Tcb, timestamp_offset};
 use crate::time::Instant;
 use crate::wire::{Segment, SeqNum};
 
@@ -33,7 +32,7 @@ pub(super) enum Gate {
 
 impl Listener {
     /// Linux: one more than the backlog fits, so that `listen(0)` accepts one connection.
-    fn accept_queue_is_full(&self) -> bool {
+    pub(super) fn accept_queue_is_full(&self) -> bool {
         self.accept_queue.len() > self.backlog
     }
 }
@@ -68,7 +67,7 @@ impl Host {
     fn start_listening(&mut self, now: Instant, s: SocketKey) -> Result<(), Errno> {
         let claimed = self.sockets.get(s)?.claim;
         let port = match claimed {
-            Some(claim) => self.take_named(now, s, claim.port).then_some(claim.port),
+            Some(claim) => self.may_have(s, claim.port, Rule::Named).then_some(claim.port),
             None => self.find_open_port(s),
         };
         let socket = self.sockets.get_mut(s)?;
@@ -77,6 +76,7 @@ impl Host {
             return Err(Errno::EADDRINUSE);
         };
         socket.since = now;
+        self.note_listening(s, State::Closed, State::Listen, Cause::Listen);
         if claimed.is_none() {
             self.claim(s, PortClaim { port, by: ClaimedBy::Bind });
         }
@@ -98,16 +98,16 @@ impl Host {
         if listener.accept_queue_is_full() {
             self.counters.count(Counter::ListenOverflows);
             self.counters.count(Counter::ListenDrops);
-            return;
+            return self.note_drop(&tuple, segment, Dropped::AcceptQueueFull);
         }
         if listener.syn_queue.len() >= self.syn_queue_limit(listener) {
             self.counters.count(Counter::ReqQFullDrop);
             self.counters.count(Counter::ListenDrops);
-            return;
+            return self.note_drop(&tuple, segment, Dropped::SynQueueFull);
         }
-        let config = parent.options.config(&self.sysctls, self.mtu, tuple.remote.ip());
+        let config = parent.options.config(&self.sysctls, tuple.remote.ip());
         let mut child = Socket::new(now, parent.domain, parent.uid, parent.options.clone());
-        let iss = iss_floor.unwrap_or_else(|| initial_sequence_number(now, &tuple, &self.secret));
+        let iss = self.initial_sequence(now, &tuple, iss_floor);
         let ts_offset = timestamp_offset(&tuple, &self.secret);
         let tcb = Tcb::accept(now, config, tuple, iss, ts_offset, segment);
         child.local_ip = tuple.local.ip();
@@ -213,6 +213,7 @@ impl Host {
             return;
         };
         self.demux.remove_listener(port, s);
+        self.note_listening(s, State::Listen, State::Closed, Cause::Close);
         for child in listener.syn_queue {
             self.forget_half_open(child);
         }
@@ -221,12 +222,20 @@ impl Host {
         }
     }
 
+    fn note_listening(&mut self, s: SocketKey, from: State, to: State, cause: Cause) {
+        self.note(s, Noted::State { from, to, cause, reset: None });
+    }
+
     /// A half-open child nobody was told of.
     pub(super) fn forget_half_open(&mut self, child: SocketKey) {
         let Some(mut socket) = self.sockets.remove(child) else { return };
         if let Some(connection) = socket.connection_mut() {
-            self.demux.remove(&connection.tcb.tuple(), Owner::Socket(child));
+            let tuple = connection.tcb.tuple();
+            self.demux.remove(&tuple, Owner::Socket(child));
             self.timers.forget(child, &mut connection.deadline);
+            let (from, to, cause) = (connection.tcb.state(), State::Closed, Cause::Abort);
+            let reset = Some(ResetReason::ListenerClosed);
+            self.note_of_tuple(&tuple, Noted::State { from, to, cause, reset });
         }
     }
 }

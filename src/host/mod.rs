@@ -2,8 +2,8 @@
 //! Sans-I/O like `tcp`, which it drives: RFC 9293 3.9.1 (user interface) and 3.10.7 (SEGMENT
 //! ARRIVES up to the TCB) are here, with Linux's socket API as the law for every errno.
 //!
-//! Contract: one call (`handle_*` or a user call), then drain [`Host::poll_transmit`] and
-//! [`Host::poll_event`] until `None`, then ask [`Host::poll_timeout`]; then the next call. Time is
+//! Contract: one call (`handle_*` or a user call), then drain [`Host::poll_transmit`],
+//! [`Host::poll_event`] and (for the trace) [`Host::poll_note`] until `None`, then ask [`Host::poll_timeout`]; then the next call. Time is
 //! an argument, randomness comes from the seed: the same seed and calls give the same segments.
 //! Segments for the host itself are not short-cut: they leave by `poll_transmit` and come back by
 //! `handle_datagram` like any other.
@@ -22,6 +22,9 @@
 //! | TIME-WAIT table | `time_wait.rs` |
 //! | options, sysctls, counters | `options/`, `sysctl.rs`, `counters.rs` |
 //! | `ss` and `status` | `rows.rs` |
+//! | why a port can or cannot be had | `why.rs` |
+//! | what is told for the trace, and as its records | `notes.rs`, `records.rs` |
+//! | what is told of a connection's end | `ends.rs` |
 //!
 //! Not here: SYN cookies (the SYN queue grows instead, see `net.ipv4.tcp_syncookies`), Fast Open,
 //! fragmentation, routing beyond "local or not".
@@ -34,18 +37,22 @@ mod connect;
 mod counters;
 mod data;
 mod demux;
+mod ends;
 mod events;
 pub mod limits;
 mod listener;
+mod notes;
 mod options;
 mod ports;
 mod random;
+mod records;
 mod rows;
 mod sockets;
 mod sysctl;
 mod time_wait;
 mod timers;
 mod transmit;
+mod why;
 
 #[cfg(test)]
 mod tests;
@@ -60,11 +67,17 @@ use crate::time::Instant;
 
 pub use address::Reach;
 pub use connect::Connect;
+pub use ends::{End, Waiting};
+pub use notes::{Note, Noted};
+pub use records::arrival;
 pub use sockets::SocketKey;
+pub use transmit::Sent;
+pub use why::Explained;
 
 use address::Addresses;
 use counters::Counters;
 use demux::Demux;
+use notes::Notes;
 use options::SocketOptions;
 use ports::Ports;
 use random::Random;
@@ -73,9 +86,6 @@ use sysctl::Sysctls;
 use time_wait::TimeWaits;
 use timers::Timers;
 use transmit::Reply;
-
-/// MTU of the loopback interface.
-const LOOPBACK_MTU: usize = 65_536;
 
 /// What the host tells its user (the stack process, or a simulation).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +123,6 @@ pub struct Host {
     sysctls: Sysctls,
     counters: Counters,
     addresses: Addresses,
-    mtu: usize,
     sockets: Sockets,
     ports: Ports,
     demux: Demux,
@@ -124,9 +133,8 @@ pub struct Host {
     /// Segments that belong to no TCB.
     replies: VecDeque<Reply>,
     events: VecDeque<HostEvent>,
+    notes: Notes,
     orphans: usize,
-    /// Why a port was refused last.
-    refusal: Option<(SocketKey, String)>,
     random: Random,
     secret: [u8; 16],
     /// What moves the first port that connect() tries (Linux: table_perturb).
@@ -141,7 +149,6 @@ impl Host {
             sysctls: Sysctls::new(),
             counters: Counters::new(),
             addresses: Addresses::new(),
-            mtu: LOOPBACK_MTU,
             sockets: Sockets::default(),
             ports: Ports::default(),
             demux: Demux::new(&mut random),
@@ -150,8 +157,8 @@ impl Host {
             ring: VecDeque::new(),
             replies: VecDeque::new(),
             events: VecDeque::new(),
+            notes: Notes::default(),
             orphans: 0,
-            refusal: None,
             secret: random.secret(),
             perturbations: (0..limits::PORT_PERTURBATIONS).map(|_| random.below(1 << 16)).collect(),
             random,
@@ -169,14 +176,12 @@ impl Host {
         self.addresses.reach = reach;
     }
 
-    /// MTU of the path, of connections made from now on.
-    pub fn set_mtu(&mut self, octets: usize) {
-        self.mtu = octets;
-    }
-
     /// `socket()` by user `uid`. ENOBUFS: there are [`limits::MAX_SOCKETS`].
     pub fn socket(&mut self, now: Instant, domain: Domain, uid: u32) -> Result<SocketKey, Errno> {
-        self.sockets.insert(Socket::new(now, domain, uid, SocketOptions::default()))
+        let v6only = domain == Domain::V6 && self.sysctls.is_on(sysctl::Key::BindV6Only);
+        let mut socket = Socket::new(now, domain, uid, SocketOptions::default());
+        socket.options.v6only = v6only;
+        self.sockets.insert(socket)
     }
 
     /// Local and peer name as the program sees them: v4-mapped on AF_INET6 sockets, `0.0.0.0:0`
@@ -184,6 +189,13 @@ impl Host {
     pub fn names(&self, s: SocketKey) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let socket = self.sockets.get(s)?;
         Ok((socket.local_name(), socket.peer_name()))
+    }
+
+    /// The peer of `child` as accept() names it: also when it has died in the accept queue.
+    pub fn peer_of_accepted(&self, child: SocketKey) -> Result<SocketAddr, Errno> {
+        let socket = self.sockets.get(child)?;
+        let remote = socket.connection().ok_or(Errno::ENOTCONN)?.tcb.tuple().remote;
+        Ok(address::present(socket.domain, remote.ip(), remote.port()))
     }
 
     /// State as the socket API sees it: CLOSED also for a connection that is dead or went to

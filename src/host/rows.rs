@@ -1,9 +1,7 @@
-//! What the host shows of itself: the rows of `ss`, the counts of `status`, and in words why a
-//! port cannot be had.
+//! What the host shows of itself: the rows of `ss`, the counts of `status`.
 
 use super::address::present;
 use super::counters::Counter;
-use super::ports::Owner;
 use super::sockets::{Connection, Place, Role, Socket};
 use super::time_wait::Entry;
 use super::{Host, SocketKey};
@@ -21,12 +19,6 @@ fn decimal_ms(duration: Duration) -> String {
     let micros = duration.as_micros();
     let text = format!("{}.{:03}", micros / 1000, micros % 1000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Seconds, rounded up to tenths.
-fn decimal_s(duration: Duration) -> String {
-    let tenths = duration.as_millis().div_ceil(100);
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// The line of `ss -i`: its words, in its order; those that say nothing are left out.
@@ -93,7 +85,22 @@ fn base_row(socket: &Socket, now: Instant) -> SocketRow {
         orphan: socket.is_orphan(),
         uid: socket.uid,
         info: String::new(),
+        usage: Default::default(),
     }
+}
+
+/// The row of a socket.
+pub(super) fn socket_row(socket: &Socket, now: Instant) -> SocketRow {
+    let mut row = base_row(socket, now);
+    match &socket.role {
+        Role::Idle => {}
+        Role::Listening(listener) => {
+            row.recv_q = listener.accept_queue.len() as u64;
+            row.send_q = listener.backlog as u64;
+        }
+        Role::Connection(connection) => connection_row(&mut row, socket, connection, now),
+    }
+    row
 }
 
 fn connection_row(row: &mut SocketRow, socket: &Socket, connection: &Connection, now: Instant) {
@@ -116,7 +123,8 @@ fn connection_row(row: &mut SocketRow, socket: &Socket, connection: &Connection,
     row.info = info_line(&info);
 }
 
-fn time_wait_row(entry: &Entry, now: Instant) -> SocketRow {
+/// The row of a TIME-WAIT.
+pub(super) fn time_wait_row(entry: &Entry, now: Instant) -> SocketRow {
     let tuple = entry.time_wait.tuple();
     let name = |end: core::net::SocketAddr| present(entry.domain, end.ip(), end.port());
     SocketRow {
@@ -139,6 +147,7 @@ fn time_wait_row(entry: &Entry, now: Instant) -> SocketRow {
         orphan: true,
         uid: entry.uid,
         info: String::new(),
+        usage: Default::default(),
     }
 }
 
@@ -146,20 +155,8 @@ impl Host {
     /// Every socket in the order of the slab, then TIME-WAIT. `id` is empty: the caller knows
     /// which key is whose.
     pub fn rows(&self, now: Instant) -> Vec<(Option<SocketKey>, SocketRow)> {
-        let sockets = self.sockets.iter().map(|(key, socket)| {
-            let mut row = base_row(socket, now);
-            match &socket.role {
-                Role::Idle => {}
-                Role::Listening(listener) => {
-                    row.recv_q = listener.accept_queue.len() as u64;
-                    row.send_q = listener.backlog as u64;
-                }
-                Role::Connection(connection) => {
-                    connection_row(&mut row, socket, connection, now);
-                }
-            }
-            (Some(key), row)
-        });
+        let sockets = self.sockets.iter();
+        let sockets = sockets.map(|(key, socket)| (Some(key), socket_row(socket, now)));
         let time_waits = self.time_waits.iter().map(|entry| (None, time_wait_row(entry, now)));
         sockets.chain(time_waits).collect()
     }
@@ -199,44 +196,5 @@ impl Host {
         self.ports.len() == 0
             && self.time_waits.len() == 0
             && self.sockets.iter().all(|(_, socket)| matches!(socket.role, Role::Idle))
-    }
-
-    /// Why `owner` keeps socket `s` from a port, in one phrase.
-    pub(super) fn describe_conflict(&self, now: Instant, s: SocketKey, owner: Owner) -> String {
-        let flags = |socket: &Socket| (socket.options.reuse_address, socket.options.reuse_port);
-        let (what, old) = match owner {
-            Owner::TimeWait(id) => match self.time_waits.get(id) {
-                None => return String::new(),
-                Some(entry) => {
-                    let tuple = entry.time_wait.tuple();
-                    let left = decimal_s(entry.time_wait.expires().since(now));
-                    let what =
-                        format!("{} - {} is in TIME-WAIT for {left} s", tuple.local, tuple.remote);
-                    (what, (entry.reuse_address, entry.reuse_port))
-                }
-            },
-            Owner::Socket(key) => match self.sockets.find(key) {
-                None => return String::new(),
-                Some(socket) => {
-                    let peer =
-                        socket.peer_name().map_or_else(String::new, |peer| format!(" - {peer}"));
-                    let what = format!(
-                        "a socket of uid {} in state {} is on {}{peer}",
-                        socket.uid,
-                        socket.state(),
-                        socket.local_name(),
-                    );
-                    (what, flags(socket))
-                }
-            },
-        };
-        let new = self.sockets.find(s).map_or((false, false), flags);
-        let lacking = match (old.0, new.0) {
-            (true, true) => "both have SO_REUSEADDR, but one listens",
-            (false, true) => "it lacks SO_REUSEADDR, the new socket has it",
-            (true, false) => "it has SO_REUSEADDR, the new socket lacks it",
-            (false, false) => "neither it nor the new socket has SO_REUSEADDR",
-        };
-        format!("{what}; {lacking}")
     }
 }

@@ -8,9 +8,10 @@
 pub mod message;
 pub mod names;
 pub mod record;
+pub mod ring;
 
 /// Version of everything in this crate; both sides refuse to talk to another one.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// Identity of one emulated socket for its whole life, chosen by the shim at `socket()` and by
 /// the stack for accepted connections. It is written in the kernel name of the socket, so it
@@ -51,6 +52,11 @@ macro_rules! errnos {
             /// Symbolic name, `"E?"` for one this crate does not use.
             pub fn name(self) -> &'static str {
                 match self.0 { $(libc::$name => stringify!($name),)* _ => "E?" }
+            }
+
+            /// The errno with that symbolic name; `None` for one this crate does not use.
+            pub fn of_name(name: &str) -> Option<Errno> {
+                match name { $(stringify!($name) => Some(Errno::$name),)* _ => None }
             }
         }
     };

@@ -1,7 +1,8 @@
 //! Messages on the control channel: one request in one `SOCK_SEQPACKET` packet, one reply in one
 //! packet. A client has one request under way at a time and matches replies by [`Header`] `tag`.
 //!
-//! All numbers little-endian. A request is `tag u32, kind u8, domain u8, pad u16, id u64, body`;
+//! All numbers little-endian. A request is `tag u32, kind u8, domain u8, pad u16, id u64, fd i32,
+//! body`;
 //! a reply is `tag u32, errno i32, body`. A reply with errno 0 is success.
 
 use core::net::SocketAddr;
@@ -16,7 +17,7 @@ pub const MAX_OPTION: usize = MAX_MESSAGE - REQUEST_HEADER - 12;
 /// Longest packet of the command line's requests and replies; longer texts take several.
 pub const MAX_TEXT: usize = 64 * 1024;
 
-const REQUEST_HEADER: usize = 16;
+const REQUEST_HEADER: usize = 20;
 const REPLY_HEADER: usize = 8;
 
 /// Which directions `shutdown()` ends.
@@ -79,6 +80,11 @@ pub enum Request<'a> {
     /// The program has closed the socket with `SO_LINGER` on; answered when nothing is left to
     /// wait for or the linger time is over.
     WaitClosed,
+    /// The call ring ([`crate::ring`]). Reply: [`Reply::Done`], and the descriptor of its memory.
+    Ring,
+    /// The program is about to end, and was started to be checked, with this token; answered when
+    /// that is done.
+    Leaving(u64),
     /// A request of the command line, as JSON. Reply: [`Reply::Text`], in several packets where
     /// it is long.
     Command(&'a [u8]),
@@ -91,6 +97,8 @@ pub struct Header {
     pub tag: u32,
     /// Socket that is meant; 0 where none is.
     pub id: SocketId,
+    /// Descriptor of the program, -1 where none is meant.
+    pub fd: i32,
     /// Family of that socket: the stack makes the socket when it is first mentioned.
     pub domain: Domain,
 }
@@ -140,6 +148,7 @@ impl Request<'_> {
         w.put(&header.tag.to_le_bytes())?;
         w.put(&[self.kind(), matches!(header.domain, Domain::V6).into(), 0, 0])?;
         w.put(&header.id.0.to_le_bytes())?;
+        w.put(&header.fd.to_le_bytes())?;
         match *self {
             Request::Hello { version, secret } => {
                 w.put(&version.to_le_bytes())?;
@@ -167,13 +176,15 @@ impl Request<'_> {
                 w.put(&room.to_le_bytes())?;
             }
             Request::Renew(id) => w.put(&id.0.to_le_bytes())?,
+            Request::Leaving(token) => w.put(&token.to_le_bytes())?,
             Request::Command(text) => w.put(text)?,
             Request::Disconnect
             | Request::Names
             | Request::TakeError
             | Request::OutQueue
             | Request::UnsentQueue
-            | Request::WaitClosed => {}
+            | Request::WaitClosed
+            | Request::Ring => {}
         }
         Ok(w.at)
     }
@@ -195,6 +206,8 @@ impl Request<'_> {
             Request::WaitClosed => 13,
             Request::Command(_) => 14,
             Request::Renew(_) => 15,
+            Request::Ring => 16,
+            Request::Leaving(_) => 17,
         }
     }
 
@@ -204,6 +217,7 @@ impl Request<'_> {
         let tag = r.u32()?;
         let [kind, v6, _, _] = r.array()?;
         let id = SocketId(u64::from_le_bytes(r.array()?));
+        let fd = r.u32()?.cast_signed();
         let domain = if v6 == 0 { Domain::V4 } else { Domain::V6 };
         let request = match kind {
             1 => Request::Hello {
@@ -233,9 +247,11 @@ impl Request<'_> {
             13 => Request::WaitClosed,
             14 => Request::Command(r.take_rest()),
             15 => Request::Renew(SocketId(u64::from_le_bytes(r.array()?))),
+            16 => Request::Ring,
+            17 => Request::Leaving(u64::from_le_bytes(r.array()?)),
             _ => return Err(Malformed),
         };
-        Ok((Header { tag, id, domain }, request))
+        Ok((Header { tag, id, fd, domain }, request))
     }
 }
 
@@ -373,10 +389,12 @@ mod tests {
             Request::OutQueue,
             Request::UnsentQueue,
             Request::WaitClosed,
+            Request::Ring,
+            Request::Leaving(u64::MAX),
             Request::Command(b"{}"),
             Request::Renew(SocketId(77)),
         ];
-        let header = Header { tag: 5, id: SocketId(6), domain: Domain::V6 };
+        let header = Header { tag: 5, id: SocketId(6), fd: -7, domain: Domain::V6 };
         for request in requests {
             let mut bytes = [0; MAX_MESSAGE];
             let len = request.encode(header, &mut bytes).unwrap();
@@ -409,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_value_that_does_not_fit_is_refused() {
-        let header = Header { tag: 0, id: SocketId(0), domain: Domain::V4 };
+        let header = Header { tag: 0, id: SocketId(0), fd: -1, domain: Domain::V4 };
         let fits = Request::SetOption(0, 0, &[0; MAX_OPTION]);
         assert!(fits.encode(header, &mut [0; MAX_MESSAGE]).is_ok());
         let too_long = Request::SetOption(0, 0, &[0; MAX_MESSAGE]);

@@ -4,9 +4,9 @@
 //! tcplab/<uid>/<session>/ctl          SOCK_SEQPACKET listener of the stack: control channel
 //! tcplab/<uid>/<session>/conn         SOCK_STREAM listener of the stack: sockets that connect
 //! tcplab/<uid>/<session>/listen       SOCK_STREAM listener of the stack: sockets that listen
+//! tcplab/<uid>/<session>/watch        SOCK_STREAM listener of the stack: commands that follow
 //! tcplab/<uid>/<session>/4/<id>       the program's end of an AF_INET socket
 //! tcplab/<uid>/<session>/6/<id>       the program's end of an AF_INET6 socket
-//! tcplab/<uid>/<session>/a/<id>       the stack's end of an accepted connection
 //! ```
 //!
 //! What `getsockname` says of a descriptor tells whether it is ours and who it is; what
@@ -25,6 +25,9 @@ const MAX_NAME: usize = 107;
 pub const SESSION_VARIABLE: &str = "TCPLAB_SESSION";
 /// Environment variable with the secret that admits other users to a session.
 pub const SECRET_VARIABLE: &str = "TCPLAB_SECRET";
+/// Environment variable of programs that are looked at before they end (`tcplab run --check`): the
+/// token by which they and their examiner find each other, a decimal number.
+pub const CHECK_VARIABLE: &str = "TCPLAB_CHECK";
 /// Session used when [`SESSION_VARIABLE`] is not set.
 pub const DEFAULT_SESSION: &str = "default";
 
@@ -101,10 +104,10 @@ pub enum Object {
     Connections,
     /// The stack's listener for sockets that listen.
     Listeners,
+    /// The stack's listener for commands that follow what happens.
+    Watch,
     /// The program's end of a socket.
     App(Domain, SocketId),
-    /// The stack's end of an accepted connection.
-    Accepted(SocketId),
 }
 
 /// What an emulated socket has become, read from the name of its peer.
@@ -134,9 +137,9 @@ impl Name {
             Object::Control => write!(name, "tcplab/{session}/ctl"),
             Object::Connections => write!(name, "tcplab/{session}/conn"),
             Object::Listeners => write!(name, "tcplab/{session}/listen"),
+            Object::Watch => write!(name, "tcplab/{session}/watch"),
             Object::App(Domain::V4, id) => write!(name, "tcplab/{session}/4/{:016x}", id.0),
             Object::App(Domain::V6, id) => write!(name, "tcplab/{session}/6/{:016x}", id.0),
-            Object::Accepted(id) => write!(name, "tcplab/{session}/a/{:016x}", id.0),
         };
         name
     }
@@ -200,9 +203,9 @@ pub fn parse(name: &[u8]) -> Option<(Session, Object)> {
         b"ctl" => Object::Control,
         b"conn" => Object::Connections,
         b"listen" => Object::Listeners,
+        b"watch" => Object::Watch,
         [b'4', b'/', id @ ..] => Object::App(Domain::V4, parse_id(id)?),
         [b'6', b'/', id @ ..] => Object::App(Domain::V6, parse_id(id)?),
-        [b'a', b'/', id @ ..] => Object::Accepted(parse_id(id)?),
         _ => return None,
     };
     Some((session, object))
@@ -231,9 +234,9 @@ mod tests {
             Object::Control,
             Object::Connections,
             Object::Listeners,
+            Object::Watch,
             Object::App(Domain::V4, id),
             Object::App(Domain::V6, id),
-            Object::Accepted(id),
         ] {
             let (address, len) = Name::new(&session, object).to_sockaddr();
             assert_eq!(Name::parse_sockaddr(&address, len), Some((session, object)));

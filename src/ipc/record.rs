@@ -30,6 +30,54 @@ pub enum Call {
     Accept,
 }
 
+macro_rules! apis {
+    ($($variant:ident $name:literal $meaning:literal),* $(,)?) => {
+        /// A call of the socket API, as traces name it.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Api { $(#[doc = $meaning] $variant,)* }
+
+        impl Api {
+            /// All of them.
+            pub const ALL: &'static [Api] = &[$(Api::$variant,)*];
+
+            /// The name of the function.
+            pub const fn name(self) -> &'static str {
+                match self { $(Api::$variant => $name,)* }
+            }
+        }
+    };
+}
+apis!(
+    Socket "socket" "`socket()`",
+    Bind "bind" "`bind()`",
+    Listen "listen" "`listen()`",
+    Connect "connect" "`connect()`",
+    Accept "accept" "`accept()` and `accept4()`",
+    Shutdown "shutdown" "`shutdown()`",
+    Close "close" "`close()`, or the end of the last process with the descriptor",
+    Read "read" "`read()` and its kin: `recv()`, `recvmsg()` ...",
+    Write "write" "`write()` and its kin: `send()`, `sendmsg()` ...",
+    Sendfile "sendfile" "`sendfile()` and `splice()`",
+    SetOption "setsockopt" "`setsockopt()`",
+    GetOption "getsockopt" "`getsockopt()`",
+    Names "getsockname" "`getsockname()` and `getpeername()`",
+    Ioctl "ioctl" "`ioctl()`",
+    Exec "execve" "`execve()`: the program was started with the descriptor",
+);
+
+impl Api {
+    /// The call with that name.
+    pub fn of_name(name: &str) -> Option<Api> {
+        Api::ALL.iter().copied().find(|api| api.name() == name)
+    }
+
+    /// The call with that number, as `as u8` gives it.
+    pub fn of_number(number: u8) -> Option<Api> {
+        Api::ALL.get(usize::from(number)).copied()
+    }
+}
+
 /// First record on every program's end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plug {

@@ -54,14 +54,68 @@
 //! ([`crate::ipc::message`]). The stack serves requests after everything that the kernel sockets
 //! tell, so what one thread did before a request is seen before it is answered.
 //!
+//! # Call ring
+//!
+//! Reads and writes never reach the stack. What must be known of them, programs leave word of in a
+//! piece of memory that the stack shares with all of them ([`crate::ipc::ring`]): end of file,
+//! errors, failed accepts, closes, the descriptors that a program is started with; and while
+//! somebody traces, every call. A writer may be a signal handler, or die between any two
+//! instructions; the stack reads once a turn and is not woken. A program that is told 0 again and
+//! again leaves word at powers of two and once a second, with the exact count. A read or write that
+//! succeeds costs one load and one branch for it. Where the memory cannot be mapped, nothing is
+//! told, and nothing else is different.
+//!
+//! `tcplab leaks` and `tcplab run --check` are made of this: rows of the stack, what programs did
+//! last, and who holds the descriptors in `/proc`. Before a program ends that is run with
+//! `--check`, its shim asks the stack, which answers when the command has looked.
+//!
+//! # What a short connection costs
+//!
+//! Waking a sleeping processor costs more than any system call of the stack, then come the
+//! datagrams, then the number of the other calls. So:
+//!
+//! * Both sides look before they sleep: the stack for some microseconds while events come that
+//!   fast, a program for the reply to its request. Both let others have the processor meanwhile.
+//! * A datagram that is alone is sent and fetched alone, and without ancillary data where the kernel
+//!   chooses the same source address; only several are fetched as a batch.
+//! * What a program asks is answered by its own kernel socket where that knows: the second
+//!   `connect()` of a connection that stands sees it writable, says 0, and leaves a mark there for
+//!   the third.
+//! * Nothing is watched, released or looked for again that does not matter yet: the program's
+//!   reading only where the window stays closed without it, held octets only when they lie in many
+//!   buffers.
+//!
+//! The segments are untouched by all this: what is acknowledged when is TCP's own matter.
+//!
 //! # The machine
 //!
 //! [`crate::tcp`] is one connection, [`crate::host`] one machine with its port space, both
 //! without sockets, clock, threads or randomness of their own. `stack` gives them the time, the
 //! programs and the wire. The same seed and the same inputs give the same segments.
 //!
+//! # The way between hosts
+//!
+//! Between the host and the wire is the [`crate::link`]: rules that name segments by meaning, and
+//! impairments in the grammar of tc-netem(8). It is pure, too: a segment is offered and passes or
+//! is kept, and what was kept comes out when its time has come. Nothing configured costs a branch.
+//!
+//! # Watching
+//!
+//! What happens is recorded ([`crate::trace`]): control events always, text and its acknowledgments
+//! while somebody wants them. `tcplab trace` and `tcplab capture` read the recorder through a door
+//! of their own ([`crate::inspect::watch`]), as fast as they can; what they miss is counted. The
+//! stack tells facts, lines and packets are made of them in the command ([`crate::capture`]).
+//!
 //! # Wire
 //!
 //! A UDP payload is one complete TCP segment, real checksum included: what FreeBSD calls UDP
 //! tunneling and Wireshark reads with `-d udp.port==9293,tcp`. Even two programs of one session
 //! talk through real datagrams on the loopback interface.
+//!
+//! # Time
+//!
+//! The machine's time is the stack's own (`stack::clock`): `tcplab clock` puts it forward, makes it
+//! faster, pauses it. It never passes a deadline that has not been served: the stack goes from one
+//! to the next, does what is due, and exchanges segments until the wire is quiet, whether a second
+//! of real time brings it there or one command an hour. The process's own housekeeping (when to
+//! leave, when to look for sockets that were closed) goes by real time, and so do the programs.

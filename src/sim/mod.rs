@@ -1,22 +1,30 @@
 //! Hosts and the wire between them on a virtual clock: for tests, fuzzing and questions of the
 //! kind "what would happen if this segment were lost".
 //!
-//! One host that talks to itself, or several with an address each. The wire has a delay, a loss
-//! rate and a filter that can drop chosen segments; every segment is kept in a log. Nothing here
-//! asks a clock or the operating system: the same seed and calls give the same log.
-//!
-//! Not here: reordering, duplication, rate (see `link`).
+//! One host that talks to itself, or several with an address each. What a host sends goes through a
+//! [`Link`] of its own, so impairments and rules are those of `tcplab netem` and `tcplab rule`;
+//! every segment is kept in a log. Nothing here asks a clock or the operating system: the same seed
+//! and calls give the same log.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
-use crate::host::{Host, HostEvent, Reach};
+use crate::host::{End, Host, HostEvent, Reach, Sent, SocketKey};
+use crate::inspect::NetemVerb;
+use crate::ipc::SocketId;
+use crate::link::{Datagram, Link, Way};
+use crate::tcp::FourTuple;
 use crate::time::{Duration, Instant};
-use crate::wire::{self, Flags};
+use crate::trace::{Call, Fate, Records};
+use crate::wire::{self, Flags, SeqNum};
 
+mod recording;
 #[cfg(test)]
 mod tests;
+
+pub use self::recording::Begun;
+use self::recording::Recording;
 
 /// Deadlines handled in one [`Sim::run_for`]; more means that the machine spins.
 const MAX_STEPS: usize = 1_000_000;
@@ -34,23 +42,32 @@ pub struct Logged {
     pub from: core::net::SocketAddr,
     /// Address and port it went to.
     pub to: core::net::SocketAddr,
+    /// Sequence number.
+    pub seq: SeqNum,
     /// Control bits.
     pub flags: Flags,
     /// Octets of text.
     pub text_len: usize,
-    /// It never arrived.
-    pub lost: bool,
+    /// What the link made of it.
+    pub fate: Fate,
+}
+
+impl Logged {
+    /// It never arrives.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.fate, Fate::Lost(_) | Fate::Reset(_))
+    }
 }
 
 impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Logged { at, from, to, flags, text_len, .. } = self;
         write!(f, "{at:?} {from} > {to} {flags:?} len {text_len}")?;
-        if self.lost { write!(f, " (lost)") } else { Ok(()) }
+        if self.is_lost() { write!(f, " (lost)") } else { Ok(()) }
     }
 }
 
-/// A datagram under way.
+/// A datagram that arrives.
 #[derive(Debug)]
 struct Packet {
     /// Number of the host that sent it.
@@ -58,23 +75,20 @@ struct Packet {
     from: IpAddr,
     to: IpAddr,
     octets: Vec<u8>,
+    /// Number among the recorded ones, where it is one.
+    serial: Option<u64>,
 }
-
-/// Decides what is lost: `true` drops the segment.
-pub type Filter = Box<dyn FnMut(&Logged) -> bool>;
 
 /// Hosts, wire and clock.
 pub struct Sim {
     now: Instant,
     hosts: Vec<Host>,
+    /// The way out of each host.
+    links: Vec<Link>,
     events: Vec<Vec<HostEvent>>,
-    under_way: BTreeMap<(Instant, u64), Packet>,
-    sent: u64,
-    delay: Duration,
-    loss_permille: u32,
-    random: u64,
-    filter: Option<Filter>,
+    arriving: VecDeque<Packet>,
     log: Vec<Logged>,
+    recording: Option<Recording>,
 }
 
 impl Sim {
@@ -98,14 +112,11 @@ impl Sim {
         Sim {
             now: Instant::ZERO,
             events: hosts.iter().map(|_| Vec::new()).collect(),
+            links: (0_u64..).zip(&hosts).map(|(n, _)| Link::new(seed.wrapping_add(n))).collect(),
             hosts,
-            under_way: BTreeMap::new(),
-            sent: 0,
-            delay: Duration::ZERO,
-            loss_permille: 0,
-            random: seed | 1,
-            filter: None,
+            arriving: VecDeque::new(),
             log: Vec::new(),
+            recording: None,
         }
     }
 
@@ -119,24 +130,77 @@ impl Sim {
         self.now
     }
 
-    /// One-way delay of segments from now on.
-    pub fn set_delay(&mut self, delay: Duration) {
-        self.delay = delay;
+    /// Impairs what every host sends from now on, as `tcplab netem replace`.
+    ///
+    /// # Panics
+    /// When the text is no impairment.
+    pub fn netem(&mut self, text: &str) {
+        for link in &mut self.links {
+            link.set_netem(self.now, NetemVerb::Replace, text).unwrap_or_else(|e| panic!("{e}"));
+        }
     }
 
-    /// Share of segments lost from now on, in thousandths.
-    pub fn set_loss(&mut self, permille: u32) {
-        self.loss_permille = permille;
+    /// Adds a rule to the way out of every host, as `tcplab rule add`.
+    ///
+    /// # Panics
+    /// When the text is no rule.
+    pub fn rule(&mut self, text: &str) {
+        for link in &mut self.links {
+            link.add_rule(text).unwrap_or_else(|e| panic!("{e}"));
+        }
     }
 
-    /// Drops what `filter` says; `None` drops nothing.
-    pub fn set_filter(&mut self, filter: Option<Filter>) {
-        self.filter = filter;
+    /// Lets go what rules hold, then everything happen that takes no time. Gives how many segments.
+    pub fn release(&mut self) -> u64 {
+        let released = |link: &mut Link| link.release(self.now, None, None).unwrap_or(0);
+        let count = self.links.iter_mut().map(released).sum();
+        self.settle();
+        count
+    }
+
+    /// Deletes all rules and impairments; what they have is lost.
+    ///
+    /// # Panics
+    /// Never: there is always nothing to delete, at least.
+    pub fn clear_links(&mut self) {
+        for link in &mut self.links {
+            let (rules, impairments) = (link.delete_rules(None), link.delete_netem(None));
+            debug_assert!(rules.is_ok() && impairments.is_ok());
+        }
     }
 
     /// Everything that was sent.
     pub fn log(&self) -> &[Logged] {
         &self.log
+    }
+
+    /// Records everything from now on.
+    pub fn record(&mut self) {
+        self.recording = Some(Recording::new());
+    }
+
+    /// Everything that was recorded, with the names of the programs that calls tell of.
+    pub fn records(&self, programs: &[(u32, &str)]) -> Records {
+        self.recording
+            .as_ref()
+            .map_or_else(Records::default, |recording| recording.records(self.now, programs))
+    }
+
+    /// The identity that records give a socket, where there are records.
+    pub fn id(&mut self, number: usize, key: SocketKey) -> Option<SocketId> {
+        self.recording.as_mut().map(|recording| recording.id(number, key))
+    }
+
+    /// A program begins a call that may take a while.
+    pub fn begin_call(&mut self) -> Option<Begun> {
+        self.recording.as_mut().map(Recording::begin)
+    }
+
+    /// Records a call: `begun` says when it began, where that was not now.
+    pub fn record_call(&mut self, begun: Option<Begun>, call: Call) {
+        if let Some(recording) = &mut self.recording {
+            recording.call(self.now, begun, call);
+        }
     }
 
     /// A host, to look at.
@@ -183,78 +247,102 @@ impl Sim {
 
     fn next_deadline(&self) -> Option<Instant> {
         let hosts = self.hosts.iter().filter_map(Host::poll_timeout);
-        let packets = self.under_way.keys().next().map(|&(at, _)| at);
-        hosts.chain(packets).min()
+        hosts.chain(self.links.iter().filter_map(Link::poll_timeout)).min()
     }
 
     /// Everything that takes no time: segments out, segments due in, and what they cause.
     pub fn settle(&mut self) {
         loop {
-            self.transmit();
-            self.collect();
-            let Some(entry) = self.under_way.first_entry() else { return };
-            if entry.key().0 > self.now {
-                return;
+            for number in 0..self.hosts.len() {
+                self.transmit(number);
             }
-            let packet = entry.remove();
+            self.collect();
+            let Some(packet) = self.arriving.pop_front() else { return };
             self.deliver(&packet);
         }
     }
 
     fn collect(&mut self) {
-        for (host, events) in self.hosts.iter_mut().zip(&mut self.events) {
+        for (number, host) in self.hosts.iter_mut().enumerate() {
             while let Some(event) = host.poll_event() {
-                events.push(event);
+                self.events[number].push(event);
+            }
+            while let Some(note) = host.poll_note() {
+                if let Some(recording) = &mut self.recording {
+                    recording.host_note(self.now, number, &note);
+                }
             }
         }
     }
 
-    fn transmit(&mut self) {
-        for number in 0..self.hosts.len() {
-            let mut octets = Vec::new();
-            while let Some((from, to)) = self.hosts[number].poll_transmit(self.now, &mut octets) {
+    fn transmit(&mut self, number: usize) {
+        let mut octets = Vec::new();
+        loop {
+            while let Some(due) = self.links[number].take_due(self.now, &mut octets) {
                 let octets = core::mem::take(&mut octets);
-                self.send(Packet { origin: number, from, to, octets });
+                self.arriving.push_back(Packet {
+                    origin: number,
+                    from: due.from,
+                    to: due.to,
+                    octets,
+                    serial: due.serial,
+                });
+            }
+            let Some(sent) = self.hosts[number].poll_transmit(self.now, &mut octets) else {
+                return;
+            };
+            let serial = self.recording.as_mut().map_or(0, Recording::new_serial);
+            if self.offer(number, serial, &sent, &octets) == Way::Now {
+                let octets = core::mem::take(&mut octets);
+                let (from, to) = (sent.from, sent.to);
+                let serial = Some(serial);
+                self.arriving.push_back(Packet { origin: number, from, to, octets, serial });
             }
         }
     }
 
-    fn send(&mut self, packet: Packet) {
-        let Packet { from, to, octets, .. } = &packet;
-        let Ok(segment) = wire::parse(*from, *to, octets) else {
-            panic!("a host sent what is not a segment: {packet:?}");
+    fn offer(&mut self, number: usize, serial: u64, sent: &Sent, octets: &[u8]) -> Way {
+        let &Sent { from, to, sending, .. } = sent;
+        let datagram = Datagram { from, to, octets, sending, serial };
+        let Ok(segment) = wire::parse(from, to, octets) else {
+            panic!("a host sent what is not a segment: {datagram:?}");
         };
-        let mut logged = Logged {
-            at: self.now,
-            from: (*from, segment.header.source_port).into(),
-            to: (*to, segment.header.destination_port).into(),
-            flags: segment.header.flags,
-            text_len: segment.payload.len(),
-            lost: false,
+        let hosts = &self.hosts;
+        let end_of = |tuple: &FourTuple| -> Option<End> {
+            hosts[owner(hosts.len(), tuple.local.ip(), number)].end_of(tuple)
         };
-        logged.lost = self.is_lost() || self.filter.as_mut().is_some_and(|f| f(&logged));
-        if !logged.lost {
-            self.sent += 1;
-            self.under_way.insert((self.now + self.delay, self.sent), packet);
+        let verdict = self.links[number].offer(self.now, datagram, &end_of);
+        if let Some(recording) = &mut self.recording {
+            recording.sent(self.now, serial, sent, octets, verdict.fate);
         }
         if self.log.len() < MAX_LOG {
-            self.log.push(logged);
+            self.log.push(Logged {
+                at: self.now,
+                from: (from, segment.header.source_port).into(),
+                to: (to, segment.header.destination_port).into(),
+                seq: segment.header.seq,
+                flags: segment.header.flags,
+                text_len: segment.payload.len(),
+                fate: verdict.fate,
+            });
         }
-    }
-
-    /// A pseudo-random share (xorshift).
-    fn is_lost(&mut self) -> bool {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % 1000 < self.loss_permille.into()
+        verdict.way
     }
 
     fn deliver(&mut self, packet: &Packet) {
-        let Packet { origin, from, to, octets } = packet;
-        let several = 0..self.hosts.len();
-        let owner = several.into_iter().find(|&number| Sim::address(number) == *to);
-        let number = if to.is_loopback() { *origin } else { owner.unwrap_or(*origin) };
+        let Packet { origin, from, to, octets, serial } = packet;
+        if let Some(recording) = &mut self.recording {
+            recording.arrived(self.now, *serial, (*from, *to), octets);
+        }
+        let number = owner(self.hosts.len(), *to, *origin);
         self.hosts[number].handle_datagram(self.now, *from, *to, octets);
     }
+}
+
+/// Which of so many hosts has an address; loopback is always that of the sender.
+fn owner(hosts: usize, address: IpAddr, origin: usize) -> usize {
+    if address.is_loopback() {
+        return origin;
+    }
+    (0..hosts).find(|&number| Sim::address(number) == address).unwrap_or(origin)
 }

@@ -59,17 +59,15 @@ impl Stack {
         domain: Domain,
         child: SocketKey,
     ) -> Result<Waiting, Errno> {
-        let (_, peer) = self.host.names(child)?;
-        let peer = peer.ok_or(Errno::ENOTCONN)?;
+        let peer = self.host.peer_of_accepted(child)?;
         let id = self.new_id();
-        let name = |object| Name::new(&self.session, object);
-        let (ours, program_end) =
-            kernel::named_pair(&name(Object::Accepted(id)), &name(Object::App(domain, id)))
-                .map_err(|error| errno_of(&error))?;
+        let name = Name::new(&self.session, Object::App(domain, id));
+        let (ours, program_end) = kernel::pair(&name).map_err(|error| errno_of(&error))?;
         self.inherit(now, child, program_end.as_fd());
         let mut endpoint = Endpoint::new(id, domain, child);
         endpoint.phase = Phase::Greeting;
         endpoint.waits_on = Some(listener);
+        endpoint.history.note_queued(now);
         let index = self.endpoints.insert(endpoint);
         let token = self.endpoints.token(index);
         if let Err(error) = self.poller.add(ours.as_fd(), token, Interest::Read) {

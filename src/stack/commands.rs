@@ -1,19 +1,25 @@
 //! What the command line asks, answered as JSON.
 
 use super::Stack;
+use super::endpoint::Waiter;
 use crate::inspect::{Answer, Command, SocketRow, Status};
 use crate::time::Instant;
+use crate::trace::{Operation, Weight, What};
 
 impl Stack {
-    /// Answers one command.
-    pub(super) fn command(&mut self, now: Instant, text: &[u8]) -> Vec<u8> {
+    /// Answers one command, now; `None`: later.
+    pub(super) fn command(&mut self, now: Instant, waiter: Waiter, text: &[u8]) -> Option<Vec<u8>> {
         let answer = match serde_json::from_slice(text) {
+            Ok(Command::NextLeaver(token)) => {
+                self.examine(waiter, token);
+                return None;
+            }
             Ok(command) => self.obey(now, command),
             Err(error) => Answer::Refused(format!(
                 "the stack does not understand this command ({error}): use the tcplab that started it, or `tcplab down` first"
             )),
         };
-        serde_json::to_vec(&answer).unwrap_or_default()
+        Some(serde_json::to_vec(&answer).unwrap_or_default())
     }
 
     fn obey(&mut self, now: Instant, command: Command) -> Answer {
@@ -35,7 +41,34 @@ impl Stack {
             }
             Command::Sysctls => Answer::Sysctls(self.host.sysctls()),
             Command::GetSysctl(name) => sysctl(self.host.sysctl(&name)),
-            Command::SetSysctl(name, value) => sysctl(self.host.set_sysctl(&name, &value)),
+            Command::SetSysctl(name, value) => {
+                let row = self.host.set_sysctl(&name, &value);
+                if row.is_ok() {
+                    let set = What::Operator(Operation::SysctlSet);
+                    self.recording.note(now, Weight::Control, set);
+                }
+                sysctl(row)
+            }
+            Command::Records { since, most } => self.records(now, since, most),
+            Command::SetTracing(tracing) => {
+                self.recording.set_tracing(now, tracing);
+                Answer::Done
+            }
+            Command::Why(question) => {
+                self.sweep(now);
+                self.why(now, &question)
+            }
+            Command::Refusals => self.last_refusals(now),
+            Command::Clock(command) => self.clock_command(command),
+            Command::SetNetem(..)
+            | Command::DeleteNetem(_)
+            | Command::Netem
+            | Command::AddRule(_)
+            | Command::DeleteRules(_)
+            | Command::ReleaseHeld(..)
+            | Command::Rules => self.obey_for_link(now, command),
+            // Answered when there is one, not here.
+            Command::NextLeaver(_) => Answer::Done,
             Command::Stay => {
                 self.stays = true;
                 Answer::Done
@@ -51,8 +84,11 @@ impl Stack {
     fn rows(&self, now: Instant) -> Vec<SocketRow> {
         let with_id = |(key, mut row): (Option<_>, SocketRow)| {
             let endpoint = key.and_then(|key| self.endpoints.by_key(key));
-            if let Some(endpoint) = endpoint.and_then(|index| self.endpoints.get(index)) {
+            if let Some((index, endpoint)) =
+                endpoint.and_then(|index| Some((index, self.endpoints.get(index)?)))
+            {
                 row.id = format!("{:?}", endpoint.id);
+                row.usage = self.usage(now, index);
             }
             row
         };

@@ -1,7 +1,7 @@
 //! The control channel: clients, admission, one request at a time, replies that may come later.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::RecvFlags;
 use slab::Slab;
@@ -9,6 +9,7 @@ use slab::Slab;
 use super::endpoint::Waiter;
 use super::kernel::{self, Moved};
 use super::poller::{self, Interest, Readiness, Token};
+use super::recording::Caller;
 use super::{Phase, Release, Stack};
 use crate::ipc::message::{MAX_MESSAGE, MAX_TEXT, More, Reply, Request};
 use crate::ipc::names::{Name, Object};
@@ -26,6 +27,7 @@ struct Client {
     fd: OwnedFd,
     generation: u32,
     uid: u32,
+    pid: u32,
     admission: Admission,
     /// Queued to be served.
     ready: bool,
@@ -81,14 +83,21 @@ impl Clients {
         }
     }
 
-    /// Queues a client to be served in the next turn, where it has something *now*: what comes
-    /// later makes an event. One that does not read its replies waits until it has.
+    /// Queues a client to be served. One that does not read its replies waits until it has.
     fn queue(&mut self, index: u32) {
         let Some(client) = self.slab.get_mut(index as usize) else { return };
-        let has_more = client.hung_up || kernel::pending(client.fd.as_fd()) > 0;
-        if has_more && !client.ready && client.outbox.is_empty() {
+        if !client.ready && client.outbox.is_empty() {
             client.ready = true;
             self.ready.push(index);
+        }
+    }
+
+    /// Queues a client that was served for the next turn, where it has more *now*: what comes
+    /// later makes an event.
+    fn queue_again(&mut self, index: u32) {
+        let Some(client) = self.slab.get_mut(index as usize) else { return };
+        if client.hung_up || kernel::pending(client.fd.as_fd()) > 0 {
+            self.queue(index);
         }
     }
 
@@ -121,9 +130,28 @@ impl Clients {
         }
     }
 
+    /// Sends a descriptor, or word that there is none.
+    pub(super) fn reply_with_file(&mut self, to: Waiter, file: Option<BorrowedFd<'_>>) {
+        let Some(client) = self.find(to) else { return };
+        let mut packet = [0; MAX_MESSAGE];
+        let sent = file.is_some_and(|file| {
+            let len = Reply::Done.encode(to.tag, &mut packet).unwrap_or(0);
+            // A client with replies that it has not read gets none.
+            client.outbox.is_empty()
+                && matches!(
+                    kernel::send_descriptor(client.fd.as_fd(), &packet[..len], file),
+                    Ok(true)
+                )
+        });
+        if !sent {
+            self.reply(to, &Reply::Error(Errno::ENOENT));
+        }
+    }
+
     /// Sends a text in as many packets as it takes.
     pub(super) fn reply_text(&mut self, to: Waiter, text: &[u8]) {
         let Some(client) = self.find(to) else { return };
+        client.asks = false;
         let mut packet = vec![0; MAX_TEXT];
         let mut pieces = text.chunks(MAX_TEXT / 2).peekable();
         loop {
@@ -182,11 +210,8 @@ impl Stack {
             tracing::warn!("more than {MAX_CLIENTS} control connections: one refused");
             return;
         }
-        let uid = kernel::peer_uid(fd.as_fd()).unwrap_or(u32::MAX);
-        // The stack's own user may be neither: a program that gave up being root has started it.
-        let own = rustix::process::geteuid().as_raw();
-        let admitted = [self.session.uid(), 0, own].contains(&uid);
-        let admission = if admitted { Admission::ByUid } else { Admission::BySecret };
+        let (uid, pid) = kernel::peer(fd.as_fd()).unwrap_or((u32::MAX, 0));
+        let admission = if self.admits(uid) { Admission::ByUid } else { Admission::BySecret };
         self.clients.generation = poller::next_generation(self.clients.generation);
         let generation = self.clients.generation;
         let entry = self.clients.slab.vacant_entry();
@@ -196,14 +221,22 @@ impl Stack {
         if self.poller.add(fd.as_fd(), Token::Client(index, generation), interest).is_ok() {
             let outbox = VecDeque::new();
             let (ready, hung_up, asks) = (false, false, false);
-            let client = Client { fd, generation, uid, admission, ready, hung_up, asks, outbox };
+            let client =
+                Client { fd, generation, uid, pid, admission, ready, hung_up, asks, outbox };
             entry.insert(client);
         }
     }
 
+    /// Whether a user needs no secret.
+    pub(super) fn admits(&self, uid: u32) -> bool {
+        // The stack's own user may be neither: a program that gave up being root has started it.
+        let own = rustix::process::geteuid().as_raw();
+        [self.session.uid(), 0, own].contains(&uid)
+    }
+
     /// Answers one request of each client that had one at the last look at the sockets. Of a
     /// request that came since, it must first be seen what its program did before: next turn.
-    pub(super) fn serve_clients(&mut self, now: Instant) {
+    pub(super) fn serve_clients(&mut self) {
         let ready = std::mem::take(&mut self.clients.ready);
         let mut packet = std::mem::take(&mut self.clients.packet);
         packet.resize(MAX_TEXT, 0);
@@ -212,10 +245,15 @@ impl Stack {
             client.ready = false;
             match receive(client, &mut packet) {
                 Packet::Nothing => {}
-                Packet::Closed => self.drop_client(now, index),
+                Packet::Closed => {
+                    let now = self.now();
+                    self.drop_client(now, index);
+                }
                 Packet::Request(len) => {
+                    // The request before may have put the clock forward.
+                    let now = self.now();
                     self.answer(now, index, &packet[..len]);
-                    self.clients.queue(index);
+                    self.clients.queue_again(index);
                 }
             }
         }
@@ -264,17 +302,29 @@ impl Stack {
                 _ => self.secret,
             };
             client.admission = Admission::Done;
+            self.recording.forget_program(client.pid);
+            self.recording.note_program(client.pid);
             let pid = std::process::id();
             return self.clients.reply(waiter, &Reply::Hello { secret, pid });
         }
         if client.admission != Admission::Done {
             return self.clients.reply(waiter, &Reply::Error(Errno::EACCES));
         }
-        if let Request::Command(text) = request {
-            let answer = self.command(now, text);
-            return self.clients.reply_text(waiter, &answer);
+        if request == Request::Ring {
+            return self.clients.reply_with_file(waiter, self.calls.file());
         }
-        self.request(now, waiter, uid, header, request);
+        if let Request::Leaving(token) = request {
+            let pid = client.pid;
+            return self.leave(waiter, pid, token);
+        }
+        if let Request::Command(text) = request {
+            if let Some(answer) = self.command(now, waiter, text) {
+                self.clients.reply_text(waiter, &answer);
+            }
+            return;
+        }
+        let caller = Caller { pid: client.pid, fd: header.fd, address: 0 };
+        self.request(now, waiter, (uid, caller), header, request);
     }
 
     fn drop_client(&mut self, now: Instant, index: u32) {
@@ -282,21 +332,19 @@ impl Stack {
         let generation = client.generation;
         drop(client);
         let is_his = |w: &Waiter| w.client == index && w.generation == generation;
-        for index in self.endpoints.select(|e| e.connectors.iter().any(|(w, _)| is_his(w))) {
+        for index in self.endpoints.select(|e| e.connectors.iter().any(|c| is_his(&c.waiter))) {
             self.abandon_connect(now, index, is_his);
         }
-        for lingering in self.lingering.values_mut() {
-            if lingering.waiter.as_ref().is_some_and(is_his) {
-                lingering.waiter = None;
-            }
-        }
+        self.lingering.forget_waiters(is_his);
+        self.leavers.forget(is_his);
+        self.see_leavers_off();
     }
 
     /// The thread that waited in connect() is gone: interrupted (then its socket was plugged
     /// before) or killed.
     fn abandon_connect(&mut self, now: Instant, index: u32, is_his: impl Fn(&Waiter) -> bool) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
-        endpoint.connectors.retain(|(waiter, _)| !is_his(waiter));
+        endpoint.connectors.retain(|connector| !is_his(&connector.waiter));
         let name = Name::new(&self.session, Object::App(endpoint.domain, endpoint.id));
         if endpoint.phase == Phase::Unplugged && !kernel::is_alive(&name) {
             self.program_closed(now, index, Release::Graceful);

@@ -28,9 +28,12 @@ use std::os::fd::OwnedFd;
 use slab::Slab;
 
 use super::poller::{self, Token};
+use super::recording::Caller;
+use super::usage::History;
 use crate::host::SocketKey;
 use crate::ipc::record::Arrival;
 use crate::ipc::{Domain, Errno, SocketId};
+use crate::time::Duration;
 
 /// How far the program's end and ours have come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +65,12 @@ pub(super) struct Input {
     pub(super) hung_up: bool,
     /// So many octets at the front of the kernel's queue TCP already has.
     pub(super) held: usize,
+    /// They lie in no more than so many of the kernel's buffers.
+    pub(super) held_buffers: usize,
     /// They are to be released soon.
     pub(super) is_due: bool,
+    /// So many octets of plug and filler come before the program's own.
+    pub(super) filler_left: usize,
     /// The last pass left octets in the kernel's queue, so a buffer of any size may lie there.
     pub(super) half_read: bool,
     /// Octets may be held.
@@ -110,6 +117,18 @@ pub(super) struct Waiter {
     pub(super) tag: u32,
 }
 
+/// A call of connect() that waits for the outcome.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connector {
+    pub(super) waiter: Waiter,
+    /// What it was given.
+    pub(super) address: SocketAddr,
+    /// Who called.
+    pub(super) caller: Caller,
+    /// When, in real time since the stack began.
+    pub(super) began: Duration,
+}
+
 /// One socket of a program.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -125,12 +144,18 @@ pub(super) struct Endpoint {
     pub(super) connected: bool,
     /// The program announced shutdown(SHUT_WR): end of file alone does not mean close().
     pub(super) told_shutdown: bool,
-    /// Calls of connect() that wait for the outcome, each with the address it was given.
-    pub(super) connectors: Vec<(Waiter, SocketAddr)>,
+    /// Calls of connect() that wait for the outcome.
+    pub(super) connectors: Vec<Connector>,
     /// Connections that found the kernel's queue of this listener full.
     pub(super) waiting: VecDeque<Waiting>,
+    /// The process that named it first, or accepted it; 0: nobody yet.
+    pub(super) opener: u32,
+    /// Who plugged it, or last named it in a request.
+    pub(super) caller: Caller,
     /// Listener that this connection waits on, until it is accepted.
     pub(super) waits_on: Option<SocketKey>,
+    /// What programs made of it.
+    pub(super) history: History,
 }
 
 impl Endpoint {
@@ -148,7 +173,17 @@ impl Endpoint {
             told_shutdown: false,
             connectors: Vec::new(),
             waiting: VecDeque::new(),
+            caller: Caller { pid: 0, fd: -1, address: 0 },
+            opener: 0,
             waits_on: None,
+            history: History::default(),
+        }
+    }
+
+    /// A process has to do with it, perhaps the first.
+    pub(super) fn opened_by(&mut self, pid: u32) {
+        if self.opener == 0 {
+            self.opener = pid;
         }
     }
 

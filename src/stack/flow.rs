@@ -9,28 +9,35 @@ use rustix::net::RecvFlags;
 use super::endpoint::{Endpoint, Phase};
 use super::kernel::{self, Moved};
 use super::poller::{Interest, Readiness};
-use super::{NEVER_ACCEPTED, Stack};
-use crate::host::Host;
+use super::{NEVER_ACCEPTED, RealTime, Stack};
+use crate::host::{Host, SocketKey};
 use crate::ipc::message::How;
 use crate::ipc::names::{Name, Object};
 use crate::tcp::{Release, ResetReason};
 use crate::time::{Duration, Instant};
 
 /// Most octets that are taken by peeking.
-pub(super) const MAX_PEEKED: usize = 8 * 1024;
+const MAX_PEEKED: usize = 8 * 1024;
 
-/// Octets that may stay in the kernel's queue although TCP has them. Each may lie in a buffer of
-/// its own, for which the kernel charges the program 768 octets, and that must stay far below the
-/// quarter of SO_SNDBUF (212,992 by default) at which poll() no longer says POLLOUT.
-const MAX_HELD: usize = 40;
+/// Buffers that may stay in the kernel's queue although TCP has their octets. For each the kernel
+/// charges the program at least 768 octets, and that must stay far below the quarter of SO_SNDBUF
+/// (212,992 by default) at which poll() no longer says POLLOUT. Any octet may lie in a buffer of
+/// its own.
+const MAX_HELD_BUFFERS: usize = 40;
 
-/// How long more than [`MAX_HELD`] may stay: most programs get an answer meanwhile, and with it
+/// More than these are released where the program has just been woken anyway.
+const FEW_HELD_BUFFERS: usize = MAX_HELD_BUFFERS / 2;
+
+/// How long more than [`MAX_HELD_BUFFERS`] may stay: most programs get an answer meanwhile, and with it
 /// what is held is released without waking them for nothing.
 const MAX_HOLD: Duration = Duration::from_millis(1);
 
-/// Room for octets that nobody has counted yet: what most programs write at once. Where it is
-/// filled, the next pass counts.
+/// Room for octets that nobody has counted yet: what most programs write at once. They are copied,
+/// so that the send buffer grows by what there is. Where it is filled, the next pass counts.
 const FIRST_ROOM: usize = 16 * 1024;
+
+/// What is held, and what is new.
+pub(super) const SCRATCH_LEN: usize = 2 * MAX_PEEKED + FIRST_ROOM;
 
 /// Octets handed to the program since its queue was last known to be empty that are counted as
 /// unread without asking the kernel.
@@ -87,7 +94,9 @@ impl Stack {
             Phase::Connecting if endpoint.output.failed.is_some() => self.break_end(index),
             Phase::Connecting if endpoint.connected => {
                 self.remove_filler(index);
-                self.settle_open(now, index);
+                if self.phase(index) == Some(Phase::Open) {
+                    self.settle_open(now, index);
+                }
             }
             Phase::Connecting => {}
             Phase::Open => self.settle_open(now, index),
@@ -132,10 +141,13 @@ impl Stack {
             let key = endpoint.key;
             let (taken, octets) = take(&mut self.host, endpoint, space, &mut self.scratch);
             if octets > 0 {
+                if endpoint.output.peer_closed {
+                    endpoint.history.written_after_end += octets as u64;
+                }
                 self.host.send_commit(now, key, octets);
             }
             match taken {
-                Taken::Some => self.release_soon(now, index),
+                Taken::Some => self.release_soon(index),
                 Taken::Urgent => self.host.mark_urgent(now, key),
                 Taken::Nothing => return,
                 Taken::End => return self.program_ended(now, index),
@@ -151,18 +163,18 @@ impl Stack {
     }
 
     /// Sees to it that what is held of a program does not stay.
-    fn release_soon(&mut self, now: Instant, index: u32) {
+    fn release_soon(&mut self, index: u32) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
-        if endpoint.input.held > MAX_HELD && !endpoint.input.is_due {
+        if endpoint.input.held_buffers > MAX_HELD_BUFFERS && !endpoint.input.is_due {
             endpoint.input.is_due = true;
             self.held.push((index, endpoint.generation));
-            self.release_at.get_or_insert(now + MAX_HOLD);
+            self.release_at.get_or_insert_with(|| RealTime::now() + MAX_HOLD);
         }
     }
 
     /// Releases what has been held long enough.
-    pub(super) fn release_due(&mut self, now: Instant) {
-        if self.release_at.is_none_or(|at| at > now) {
+    pub(super) fn release_due(&mut self, real: RealTime) {
+        if self.release_at.is_none_or(|at| at > real) {
             return;
         }
         self.release_at = None;
@@ -172,7 +184,7 @@ impl Stack {
                 continue;
             };
             endpoint.input.is_due = false;
-            if endpoint.input.held > MAX_HELD {
+            if endpoint.input.held_buffers > MAX_HELD_BUFFERS {
                 release_held(endpoint, &mut self.scratch);
             }
         }
@@ -227,7 +239,7 @@ impl Stack {
                 Moved::Gone(_) => return,
             }
         }
-        if woken {
+        if woken && endpoint.input.held_buffers > FEW_HELD_BUFFERS {
             // Taking octets out of the queue wakes a program that waits in read(), for nothing;
             // this one has been woken anyway.
             release_held(endpoint, &mut self.scratch);
@@ -338,18 +350,13 @@ fn take_by_peeking(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let (first, second) = host.send_reserve(endpoint.key, space.min(MAX_PEEKED));
-    let room = first.len() + second.len();
+    let room = space.min(MAX_PEEKED);
     if room == 0 {
         return (Taken::Nothing, 0);
     }
-    let mut buffers = [
-        IoSliceMut::new(&mut scratch[..input.held]),
-        IoSliceMut::new(first),
-        IoSliceMut::new(second),
-    ];
-    let fresh = match kernel::peek_into(end.as_fd(), &mut buffers) {
-        Moved::Octets(peeked) => peeked.saturating_sub(input.held),
+    let held = input.held;
+    let fresh = match kernel::receive(end.as_fd(), &mut scratch[..held + room], RecvFlags::PEEK) {
+        Moved::Octets(peeked) => peeked.saturating_sub(held),
         Moved::WouldBlock => 0,
         Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
@@ -362,7 +369,9 @@ fn take_by_peeking(
         input.readable = ended;
         return (if ended { Taken::End } else { Taken::Nothing }, 0);
     }
+    put(host, endpoint.key, &scratch[held..held + fresh]);
     input.held += fresh;
+    input.held_buffers += fresh;
     if input.held >= MAX_PEEKED {
         release_held(endpoint, scratch);
     }
@@ -377,7 +386,7 @@ fn release_held(endpoint: &mut Endpoint, scratch: &mut [u8]) {
     let input = &mut endpoint.input;
     if input.held > 1 {
         kernel::receive(end.as_fd(), &mut scratch[..input.held - 1], RecvFlags::empty());
-        input.held = 1;
+        (input.held, input.held_buffers) = (1, 1);
     }
 }
 
@@ -396,20 +405,26 @@ fn take_by_reading(
         (false, true) => kernel::pending(end.as_fd()).saturating_sub(input.held).max(1),
         (false, false) => FIRST_ROOM,
     };
-    let (first, second) = host.send_reserve(endpoint.key, room.min(space));
-    let wanted = first.len() + second.len();
+    let wanted = room.min(space);
     if wanted == 0 {
         return (take_end(host, endpoint, scratch), 0);
     }
     let held = std::mem::take(&mut input.held);
-    let mut buffers =
-        [IoSliceMut::new(&mut scratch[..held]), IoSliceMut::new(first), IoSliceMut::new(second)];
-    let octets = match kernel::read_into(end.as_fd(), &mut buffers) {
+    let held_buffers = std::mem::take(&mut input.held_buffers);
+    let read = if wanted <= FIRST_ROOM {
+        kernel::receive(end.as_fd(), &mut scratch[..held + wanted], RecvFlags::empty())
+    } else {
+        let (first, second) = host.send_reserve(endpoint.key, wanted);
+        let held = IoSliceMut::new(&mut scratch[..held]);
+        let mut buffers = [held, IoSliceMut::new(first), IoSliceMut::new(second)];
+        kernel::read_into(end.as_fd(), &mut buffers)
+    };
+    let octets = match read {
         Moved::Octets(0) => return (Taken::End, 0),
         // What was held is out, or as much of it as lies before an urgent octet; what follows is
         // seen by the next pass.
         Moved::Octets(read) if read <= held => {
-            input.held = held - read;
+            (input.held, input.held_buffers) = (held - read, held_buffers.min(held - read));
             0
         }
         Moved::Octets(read) => read - held,
@@ -419,6 +434,9 @@ fn take_by_reading(
         }
         Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
+    if wanted <= FIRST_ROOM {
+        put(host, endpoint.key, &scratch[held..held + octets]);
+    }
     input.half_read = octets == wanted;
     // The kernel stops reading before an urgent octet, which is announced as such.
     input.urgent = !at_urgent && input.urgent;
@@ -426,6 +444,15 @@ fn take_by_reading(
     input.readable =
         input.half_read || octets == 0 || input.urgent || input.read_closed || input.hung_up;
     (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
+}
+
+/// Copies into the send buffer, which has room: a buffer of no more than it takes, where a program
+/// sends little, or nothing before it closes.
+fn put(host: &mut Host, key: SocketKey, octets: &[u8]) {
+    let (first, second) = host.send_reserve(key, octets.len());
+    let (to_first, to_second) = octets.split_at(first.len().min(octets.len()));
+    first[..to_first.len()].copy_from_slice(to_first);
+    second[..to_second.len()].copy_from_slice(to_second);
 }
 
 /// Where the TCB takes no octets now: the end of a program that is gone, if it comes next, or if
@@ -437,7 +464,7 @@ fn take_end(host: &Host, endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
     if !input.hung_up || waits {
         return Taken::Nothing;
     }
-    input.held = 0;
+    (input.held, input.held_buffers) = (0, 0);
     loop {
         match kernel::receive(end.as_fd(), scratch, RecvFlags::empty()) {
             Moved::Octets(0) => return Taken::End,

@@ -12,6 +12,8 @@ use rustix::net::{
 };
 
 use crate::ipc::names::{self, Name, Object, Session};
+use crate::ipc::ring::{RING_LEN, Ring};
+use crate::time::Duration;
 
 /// Connections that may wait for the stack's own accept(): more than a busy second brings.
 const STACK_BACKLOG: i32 = 4096;
@@ -67,15 +69,14 @@ fn identity(address: SocketAddrAny) -> Identity {
     names::parse(address.abstract_name()?)
 }
 
-/// A connected pair: (the stack's end, the program's end), named so.
-pub(super) fn named_pair(stack_end: &Name, program_end: &Name) -> io::Result<(OwnedFd, OwnedFd)> {
+/// A connected pair: (the stack's end, the program's end under its name).
+pub(super) fn pair(program_end: &Name) -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::STREAM,
         SocketFlags::CLOEXEC,
         None,
     )?;
-    rustix::net::bind(&ours, &address(stack_end)?)?;
     rustix::net::bind(&theirs, &address(program_end)?)?;
     Ok((ours, theirs))
 }
@@ -95,9 +96,10 @@ pub(super) fn is_alive(name: &Name) -> bool {
     rustix::net::bind(&probe, &address).is_err()
 }
 
-/// User of the other end, as it was at connect().
-pub(super) fn peer_uid(fd: BorrowedFd<'_>) -> Option<u32> {
-    rustix::net::sockopt::socket_peercred(fd).ok().map(|cred| cred.uid.as_raw())
+/// User and process of the other end, as they were at connect().
+pub(super) fn peer(fd: BorrowedFd<'_>) -> Option<(u32, u32)> {
+    let cred = rustix::net::sockopt::socket_peercred(fd).ok()?;
+    Some((cred.uid.as_raw(), cred.pid.as_raw_nonzero().get().unsigned_abs()))
 }
 
 /// Octets that wait to be read from `fd`.
@@ -155,17 +157,9 @@ fn moved(result: rustix::io::Result<usize>) -> Moved {
 
 /// Reads into several buffers.
 pub(super) fn read_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>]) -> Moved {
-    receive_into(fd, buffers, RecvFlags::DONTWAIT)
-}
-
-/// Copies into several buffers what stays in the queue.
-pub(super) fn peek_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>]) -> Moved {
-    receive_into(fd, buffers, RecvFlags::DONTWAIT | RecvFlags::PEEK)
-}
-
-fn receive_into(fd: BorrowedFd<'_>, buffers: &mut [io::IoSliceMut<'_>], flags: RecvFlags) -> Moved {
     let mut none = RecvAncillaryBuffer::default();
-    moved(rustix::net::recvmsg(fd, buffers, &mut none, flags).map(|message| message.bytes))
+    let read = rustix::net::recvmsg(fd, buffers, &mut none, RecvFlags::DONTWAIT);
+    moved(read.map(|message| message.bytes))
 }
 
 /// Reads or peeks into one buffer.
@@ -219,14 +213,16 @@ pub(super) fn write_urgent(fd: BorrowedFd<'_>, octet: u8) -> Moved {
 
 /// Writes two buffers as one.
 pub(super) fn write_from(fd: BorrowedFd<'_>, buffers: (&[u8], &[u8])) -> Moved {
+    if buffers.1.is_empty() {
+        return send(fd, buffers.0);
+    }
     let octets = [io::IoSlice::new(buffers.0), io::IoSlice::new(buffers.1)];
-    let count = if buffers.1.is_empty() { 1 } else { 2 };
     let mut none = SendAncillaryBuffer::default();
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    moved(rustix::net::sendmsg(fd, &octets[..count], &mut none, flags))
+    moved(rustix::net::sendmsg(fd, &octets, &mut none, flags))
 }
 
-/// Sends one packet.
+/// Sends one packet, or what a stream takes of it.
 pub(super) fn send(fd: BorrowedFd<'_>, packet: &[u8]) -> Moved {
     moved(rustix::net::send(fd, packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
 }
@@ -234,6 +230,34 @@ pub(super) fn send(fd: BorrowedFd<'_>, packet: &[u8]) -> Moved {
 /// Ends the stream towards the program: it reads what is queued, then 0.
 pub(super) fn end_stream(fd: BorrowedFd<'_>) {
     let _ = rustix::net::shutdown(fd.as_fd(), rustix::net::Shutdown::Write);
+}
+
+/// Memory for a call ring, and the file by which others map it. Nobody can make it shorter, which
+/// would end whoever reads it then. It stays mapped as long as the process runs.
+pub(super) fn shared_ring() -> io::Result<(OwnedFd, &'static Ring)> {
+    use rustix::fs::{MemfdFlags, SealFlags};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = rustix::fs::memfd_create("tcplab-calls", flags)?;
+    rustix::fs::ftruncate(&file, RING_LEN as u64)?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    let (readable, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+    // SAFETY: a new mapping, at a place that the kernel chooses.
+    let place = unsafe {
+        libc::mmap(std::ptr::null_mut(), RING_LEN, readable, shared, file.as_raw_fd(), 0)
+    };
+    if place == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: as long and as aligned as a ring, never unmapped, sealed at its length; a ring is
+    // made of atomics, of which every value is one.
+    Ok((file, unsafe { &*place.cast::<Ring>() }))
+}
+
+/// `CLOCK_MONOTONIC`, by which programs date what they leave word of.
+pub(super) fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// Opens the descriptor limit as far as the system allows.

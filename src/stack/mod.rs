@@ -1,98 +1,120 @@
 //! The stack process: the one place with sockets, a clock and a process life.
 //!
 //! It plays the kernel for the programs of one session. Each of their TCP sockets is an `AF_UNIX`
-//! socket whose other end is an [`endpoint`] here; octets go program -> endpoint -> TCB -> UDP
+//! socket whose other end is an `endpoint` here; octets go program -> endpoint -> TCB -> UDP
 //! datagram -> TCB -> endpoint -> program. What a program asks (bind, connect, options) comes as
-//! a request on the [`control`] channel.
+//! a request on the `control` channel.
 //!
 //! One thread, one loop. In each turn (`Stack::turn`), in this order:
 //!
-//! 1. what the kernel sockets tell: new plugs, octets, shutdowns, closes;
+//! 1. what programs left word of (see `ring`), then what the kernel sockets tell: new plugs,
+//!    octets, shutdowns, closes;
 //! 2. requests on the control channel, one a client;
-//! 3. the wire: segments out, segments in, until both are quiet;
-//! 4. timers.
+//! 3. the wire: segments out (through the [`link`](crate::link)), segments in, until both are
+//!    quiet;
+//! 4. timers;
+//! 5. what has happened, to the commands that watch.
 //!
 //! The order of 1 and 2 is a promise: what one thread of a program did before a request (say
 //! `close(a)` before `bind(b)`) is seen before the request is answered, and so are the segments
 //! that it made.
 //!
-//! The process starts on demand ([`start`]), owns TIME-WAIT and orphans after the programs are
+//! The process starts on demand (`start`), owns TIME-WAIT and orphans after the programs are
 //! gone, and leaves when there is nothing left to own.
 
 mod accepting;
+mod clock;
 mod commands;
 mod control;
+mod datagram;
 mod endpoint;
 mod flow;
 mod kernel;
+mod leaving;
+mod linger;
+mod link;
+mod octets;
 mod plugging;
 mod poller;
+mod recording;
+mod refusals;
 mod requests;
+mod ring;
 mod start;
+mod timing;
+mod usage;
+mod watch;
 mod wire;
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant as Clock;
+/// A point in real time: the stack's own time is [`Instant`].
+use std::time::Instant as RealTime;
 
+use self::clock::Clock;
 use self::control::Clients;
-use self::endpoint::{Endpoint, Endpoints, Phase, Waiter};
+use self::endpoint::{Connector, Endpoint, Endpoints, Phase};
+use self::leaving::Leavers;
+use self::linger::Lingerers;
 use self::poller::{Interest, Poller, Readiness, Token};
+use self::recording::Recording;
+use self::refusals::Refusals;
+use self::ring::CallRing;
 use self::start::Doors;
+use self::watch::Watchers;
 use self::wire::Wire;
 use crate::host::{Host, HostEvent, SocketKey};
 use crate::ipc::message::Reply;
 use crate::ipc::names::{Name, Object, Session};
 use crate::ipc::{Errno, SocketId};
+use crate::link::Link;
 use crate::tcp::{Release, ResetReason};
 use crate::time::{Duration, Instant};
+use crate::trace::{End, Fate};
 
 pub use self::start::{StartError, run};
 
-/// How long a stack that nobody asked to stay waits for another socket.
-const IDLE_EXIT: Duration = Duration::from_secs(30);
 /// How often sockets are looked for that programs closed without the kernel telling us.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Rounds of sending and receiving in one turn, so that one busy connection cannot keep the
 /// stack from looking at the others.
 const MAX_WIRE_ROUNDS: u32 = 64;
 
-/// A closed socket whose program may wait in close() for the last acknowledgment (`SO_LINGER`).
-struct Lingering {
-    key: SocketKey,
-    until: Instant,
-    waiter: Option<Waiter>,
-}
-
 /// The stack of one session.
 pub(crate) struct Stack {
     session: Session,
     secret: u128,
-    began: Clock,
+    began: RealTime,
+    clock: Clock,
+    recording: Recording,
+    calls: CallRing,
     host: Host,
+    link: Link,
     wire: Wire,
     poller: Poller,
     doors: Doors,
     spare: kernel::Spare,
     endpoints: Endpoints,
     clients: Clients,
-    lingering: HashMap<SocketId, Lingering>,
+    watchers: Watchers,
+    lingering: Lingerers,
+    leavers: Leavers,
+    refusals: Refusals,
     next_id: u64,
     /// Stays when idle.
     stays: bool,
     /// Ends after this turn.
     ends: bool,
-    idle_since: Option<Instant>,
+    idle_since: Option<RealTime>,
     /// The wire was not quiet when the last exchange ended.
     wire_is_busy: bool,
     /// There are sockets whose closing the kernel does not tell: look at this time.
-    next_sweep: Option<Instant>,
+    next_sweep: Option<RealTime>,
     /// Endpoints that the host told something of.
     touched: Vec<u32>,
     /// Endpoints of whose programs octets are held, and when these are released.
     held: Vec<(u32, u32)>,
-    release_at: Option<Instant>,
+    release_at: Option<RealTime>,
     /// Where octets go that were taken before.
     scratch: Box<[u8]>,
     /// Buffer of the segment being sent.
@@ -104,10 +126,12 @@ impl Stack {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| seed[at + i]));
+        let began = RealTime::now();
         let poller = Poller::new()?;
         poller.add(doors.control.as_fd(), Token::Control, Interest::Read)?;
         poller.add(doors.connections.as_fd(), Token::Connections, Interest::Read)?;
         poller.add(doors.listeners.as_fd(), Token::Listeners, Interest::Read)?;
+        poller.add(doors.watch.as_fd(), Token::Watch, Interest::Read)?;
         let (v4, v6) = wire.descriptors();
         poller.add(v4, Token::WireV4, Interest::Read)?;
         if let Some(v6) = v6 {
@@ -117,15 +141,23 @@ impl Stack {
             session,
             secret: inherited_secret()
                 .unwrap_or(u128::from(number(0)) << 64 | u128::from(number(8))),
-            began: Clock::now(),
+            began,
+            recording: Recording::new(began),
+            calls: CallRing::new(began),
+            clock: Clock::new(began),
             host: Host::new(number(16)),
+            // What the link does is no secret, so it may share a number.
+            link: Link::new(number(24)),
             wire,
             poller,
             doors,
             spare: kernel::Spare::new(),
             endpoints: Endpoints::default(),
             clients: Clients::default(),
-            lingering: HashMap::new(),
+            watchers: Watchers::default(),
+            lingering: Lingerers::default(),
+            leavers: Leavers::default(),
+            refusals: Refusals::default(),
             next_id: number(24),
             stays: false,
             ends: false,
@@ -135,13 +167,9 @@ impl Stack {
             touched: Vec::new(),
             held: Vec::new(),
             release_at: None,
-            scratch: vec![0; 2 * flow::MAX_PEEKED].into(),
+            scratch: vec![0; flow::SCRATCH_LEN].into(),
             segment: Vec::with_capacity(1 << 16),
         })
-    }
-
-    fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Runs until idle or told to end.
@@ -157,17 +185,20 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
+        self.hear_calls(now);
         self.note_events(now, events);
         if self.clients.has_ready() {
             // On Linux's loopback a segment has arrived when the call that sent it returns: who
             // asks next, at the other end too, sees what it has done.
             self.exchange();
         }
-        self.serve_clients(now);
+        self.serve_clients();
         self.exchange();
         self.run_timers();
         self.watch_outboxes();
         self.keep_house();
+        let now = self.now();
+        self.serve_watchers(now);
     }
 
     fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
@@ -176,6 +207,10 @@ impl Stack {
                 Token::Control => self.admit_clients(),
                 Token::Connections => self.take_plugs(now, Role::Connection),
                 Token::Listeners => self.take_plugs(now, Role::Listener),
+                Token::Watch => self.admit_watchers(),
+                Token::Watcher(index, generation) => {
+                    self.note_watcher(now, index, generation, readiness);
+                }
                 Token::WireV4 => self.wire.note_arrival_v4(),
                 Token::WireV6 => self.wire.note_arrival_v6(),
                 Token::Client(index, generation) => {
@@ -214,8 +249,9 @@ impl Stack {
             let now = self.now();
             let sent = self.send_burst(now);
             self.handle_host_events(now);
-            let Stack { wire, host, .. } = self;
+            let Stack { wire, host, recording, .. } = self;
             let received = wire.receive(|from, to, payload| {
+                recording.note_arrived(now, from, to, payload);
                 host.handle_datagram(now, from, to, payload);
             });
             self.handle_host_events(now);
@@ -227,27 +263,26 @@ impl Stack {
     }
 
     fn send_burst(&mut self, now: Instant) -> usize {
+        // What made the segments comes before them.
+        self.record_notes(now);
         let burst = self.wire.burst();
-        for sent in 0..burst {
-            let Some((from, to)) = self.host.poll_transmit(now, &mut self.segment) else {
+        let mut sent = 0;
+        loop {
+            sent += self.send_due(now, burst - sent);
+            if sent == burst {
+                return sent;
+            }
+            let Some(segment) = self.host.poll_transmit(now, &mut self.segment) else {
                 return sent;
             };
-            self.wire.send(from, to, &self.segment);
-        }
-        burst
-    }
-
-    fn run_timers(&mut self) {
-        let now = self.now();
-        if self.host.poll_timeout().is_some_and(|at| at <= now) {
-            self.host.handle_timeout(now);
-            self.exchange();
-        }
-        self.release_due(now);
-        let over: Vec<SocketId> =
-            self.lingering.iter().filter(|(_, l)| l.until <= now).map(|(id, _)| *id).collect();
-        for id in over {
-            self.end_linger(id);
+            sent += 1;
+            if !self.link.is_transparent() {
+                self.send_through_link(now, &segment);
+                continue;
+            }
+            let serial = self.recording.note_sent(now, &segment, &self.segment, Fate::Passed);
+            self.recording.note_under_way(segment.to, serial, &self.segment);
+            self.wire.send(segment.from, segment.to, &self.segment);
         }
     }
 
@@ -267,6 +302,7 @@ impl Stack {
     /// Notes what the host tells and which endpoints it is about. False when it tells nothing.
     fn note_host_events(&mut self, now: Instant, touched: &mut Vec<u32>) -> bool {
         let mut told = false;
+        self.record_notes(now);
         while let Some(event) = self.host.poll_event() {
             told = true;
             let key = match event {
@@ -325,24 +361,40 @@ impl Stack {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         let key = endpoint.key;
         let mut waiting = std::mem::take(&mut endpoint.connectors).into_iter();
-        if let Some((waiter, address)) = waiting.next() {
-            let reply = match self.host.connect(now, key, address) {
-                Ok(_) => Reply::Done,
-                Err(errno) => Reply::Error(errno),
-            };
-            self.clients.reply(waiter, &reply);
+        let end = self.end_of(key);
+        let first = waiting.next();
+        if let Some(connector) = first {
+            let outcome = self.host.connect(now, key, connector.address).map(|_| ());
+            self.answer_connect(now, end, connector, outcome);
         }
-        for (waiter, _) in waiting {
-            self.clients.reply(waiter, &Reply::Error(late));
+        for connector in waiting {
+            self.answer_connect(now, end, connector, Err(late));
         }
+    }
+
+    fn answer_connect(
+        &mut self,
+        now: Instant,
+        end: End,
+        connector: Connector,
+        outcome: Result<(), Errno>,
+    ) {
+        self.record_connect(now, end, &connector, outcome);
+        let reply = match outcome {
+            Ok(()) => Reply::Done,
+            Err(errno) => Reply::Error(errno),
+        };
+        self.clients.reply(connector.waiter, &reply);
     }
 
     /// The program has closed the socket, or died.
     fn program_closed(&mut self, now: Instant, index: u32, how: Release) {
+        let Some(endpoint) = self.endpoints.get(index) else { return };
+        let (id, end, caller) = (endpoint.id, self.end_of(endpoint.key), endpoint.caller);
+        self.record_close(now, id, end, caller);
         let Some(endpoint) = self.endpoints.remove(index) else { return };
         if let Some(time) = self.host.linger(endpoint.key) {
-            let lingering = Lingering { key: endpoint.key, until: now + time, waiter: None };
-            self.lingering.insert(endpoint.id, lingering);
+            self.lingering.insert(endpoint.id, endpoint.key, now + time);
         }
         self.host.release(now, endpoint.key, how);
     }
@@ -354,69 +406,16 @@ impl Stack {
         }
     }
 
-    fn note_drained(&mut self, key: SocketKey) {
-        let id = self.lingering.iter().find(|(_, l)| l.key == key).map(|(id, _)| *id);
-        if let Some(id) = id {
-            self.end_linger(id);
-        }
-    }
-
-    fn end_linger(&mut self, id: SocketId) {
-        if let Some(waiter) = self.lingering.remove(&id).and_then(|l| l.waiter) {
-            self.clients.reply(waiter, &Reply::Done);
-        }
-    }
-
     /// Finds sockets that programs closed without the kernel telling us, and lets them go.
     fn sweep(&mut self, now: Instant) {
         let unwatched = self.endpoints.select(Endpoint::needs_sweep);
-        self.next_sweep = (!unwatched.is_empty()).then_some(now + SWEEP_INTERVAL);
+        self.next_sweep = (!unwatched.is_empty()).then(|| RealTime::now() + SWEEP_INTERVAL);
         for index in unwatched {
             let Some(endpoint) = self.endpoints.get(index) else { continue };
             let object = Object::App(endpoint.domain, endpoint.id);
             if !kernel::is_alive(&Name::new(&self.session, object)) {
                 self.program_closed(now, index, Release::Graceful);
             }
-        }
-    }
-
-    fn keep_house(&mut self) {
-        let now = self.now();
-        if self.next_sweep.is_some_and(|at| at <= now) {
-            self.sweep(now);
-            self.exchange();
-        }
-        let idle = !self.stays && self.clients.is_empty() && self.host.is_idle();
-        match self.idle_since {
-            _ if !idle => self.idle_since = None,
-            None => self.idle_since = Some(now),
-            Some(since) if now.since(since) >= IDLE_EXIT => {
-                tracing::info!("idle for {IDLE_EXIT:?}: leaving");
-                self.ends = true;
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// How long the poller may wait; `None`: for ever.
-    fn until_next_duty(&self) -> Option<Duration> {
-        if self.wire_is_busy || self.clients.has_ready() {
-            return Some(Duration::ZERO);
-        }
-        let now = self.now();
-        let idle = self.idle_since.map(|since| since + IDLE_EXIT);
-        let linger = self.lingering.values().map(|l| l.until).min();
-        [self.host.poll_timeout(), self.next_sweep, self.release_at, idle, linger]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at| at.since(now))
-    }
-
-    /// There is a socket now whose closing the kernel will not tell us.
-    fn sweep_soon(&mut self) {
-        if self.next_sweep.is_none() {
-            self.next_sweep = Some(self.now() + SWEEP_INTERVAL);
         }
     }
 

@@ -8,11 +8,13 @@ use rustix::net::RecvFlags;
 use super::endpoint::Phase;
 use super::kernel::{self, Moved};
 use super::poller::Interest;
+use super::recording::Caller;
 use super::start::Doors;
 use super::{Role, Stack, phase_after_plug};
 use crate::ipc::names::Object;
-use crate::ipc::record::{Call, FILLER_LEN, Plug, RECORD_LEN};
+use crate::ipc::record::{Api, Call, FILLER_LEN, Plug, RECORD_LEN};
 use crate::time::Instant;
+use crate::trace::Argument;
 
 impl Stack {
     /// Takes every program's end that waits at a door.
@@ -65,34 +67,59 @@ impl Stack {
         tracing::debug!(?plug, "plugged");
         let role = if plug.call == Call::Listen { Role::Listener } else { Role::Connection };
         endpoint.phase = phase_after_plug(role, plug.filler_len);
-        // A plug without filler stays in the kernel's queue as the first octets held.
+        // The plug stays in the kernel's queue: with the filler that follows it, or as the first
+        // octets held.
         let holds = plug.filler_len == 0 && role == Role::Connection;
         endpoint.input.keeps_sentinel = holds;
-        endpoint.input.held = if holds { RECORD_LEN } else { 0 };
+        (endpoint.input.held, endpoint.input.held_buffers) =
+            if holds { (RECORD_LEN, 1) } else { (0, 0) };
+        endpoint.input.filler_left =
+            if endpoint.phase == Phase::Connecting { RECORD_LEN + FILLER_LEN } else { 0 };
         endpoint.input.readable = len > RECORD_LEN || endpoint.input.read_closed;
-        if !holds {
-            kernel::receive(end.as_fd(), &mut octets[..RECORD_LEN], RecvFlags::empty());
-        }
+        endpoint.caller = Caller { pid: plug.pid, fd: plug.fd, address: plug.caller };
+        endpoint.history.note_plug(now, &plug);
+        endpoint.opened_by(plug.pid);
         if plug.call == Call::Accept {
-            endpoint.waits_on = None;
-            let key = endpoint.key;
-            self.host.accepted(now, key);
+            self.accepted(now, index);
         }
     }
 
-    /// The handshake is over: takes the filler away, which makes the program's end writable.
+    /// The program has taken the connection off its listener's queue.
+    fn accepted(&mut self, now: Instant, index: u32) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let (key, caller) = (endpoint.key, endpoint.caller);
+        let listener = endpoint.waits_on.take();
+        self.recording.note_program(caller.pid);
+        let end = listener.map(|listener| self.end_of(listener)).unwrap_or_default();
+        let listener = listener.and_then(|listener| self.endpoints.by_key(listener));
+        if let Some(listener) = listener.and_then(|index| self.endpoints.get_mut(index)) {
+            listener.history.note_user(caller.pid);
+        }
+        let call = (Api::Accept, Argument::Accepted(self.end_of(key)));
+        self.record_call(now, end, caller, call, Ok(caller.fd.into()));
+        self.host.accepted(now, key);
+    }
+
+    /// The handshake is over: takes plug and filler away, which makes the program's end writable.
+    /// They lie in several of the kernel's buffers, of which the last may still be on its way.
     pub(super) fn remove_filler(&mut self, index: u32) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
         let Some(end) = &endpoint.end else { return };
-        let mut filler = [0; FILLER_LEN];
-        // The shim sent it in one piece with the plug, so it is there whole.
-        let read = kernel::receive(end.as_fd(), &mut filler, RecvFlags::WAITALL);
-        if read == Moved::Octets(FILLER_LEN) {
-            endpoint.phase = Phase::Open;
-            endpoint.input.readable = true;
-        } else {
-            tracing::warn!(id = ?endpoint.id, ?read, "filler is missing");
-            self.break_end(index);
+        let input = &mut endpoint.input;
+        let mut octets = [0; RECORD_LEN + FILLER_LEN];
+        match kernel::receive(end.as_fd(), &mut octets[..input.filler_left], RecvFlags::empty()) {
+            Moved::Octets(len) if len == input.filler_left => {
+                input.filler_left = 0;
+                endpoint.phase = Phase::Open;
+                // The program could write nothing before; of what it writes now the kernel tells.
+                input.readable = input.read_closed || input.hung_up;
+            }
+            Moved::Octets(len) if len > 0 => input.filler_left -= len,
+            Moved::WouldBlock => {}
+            read @ (Moved::Octets(_) | Moved::Gone(_)) => {
+                tracing::warn!(id = ?endpoint.id, ?read, "filler is missing");
+                self.break_end(index);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Instant as Clock;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -10,6 +11,10 @@ use crate::time::Duration;
 
 /// Events fetched by one system call.
 const EVENTS_PER_CALL: usize = 1024;
+
+/// How long the next event is looked for before we sleep, where the last one came as fast: putting
+/// a processor to sleep and waking it costs a program as much as its whole call.
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// Who an event is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +25,8 @@ pub(super) enum Token {
     Connections,
     /// The listener for sockets that listen.
     Listeners,
+    /// The listener for commands that watch.
+    Watch,
     /// The UDP socket of the wire for IPv4.
     WireV4,
     /// The one for IPv6.
@@ -28,6 +35,8 @@ pub(super) enum Token {
     Client(u32, u32),
     /// An endpoint, by index and generation.
     Endpoint(u32, u32),
+    /// A command that watches, by index and generation.
+    Watcher(u32, u32),
 }
 
 /// Generations are told apart modulo this: an event of an owner 2^24 reuses ago never waits in
@@ -45,8 +54,10 @@ impl Token {
             Token::Listeners => 2,
             Token::WireV4 => 3,
             Token::WireV6 => 4,
+            Token::Watch => 5,
             Token::Client(index, generation) => pack(1, index, generation),
             Token::Endpoint(index, generation) => pack(2, index, generation),
+            Token::Watcher(index, generation) => pack(3, index, generation),
         }
     }
 
@@ -56,11 +67,13 @@ impl Token {
         match (word >> 56, word) {
             (1, _) => Token::Client(index, generation),
             (2, _) => Token::Endpoint(index, generation),
+            (3, _) => Token::Watcher(index, generation),
             (_, 0) => Token::Control,
             (_, 1) => Token::Connections,
             (_, 2) => Token::Listeners,
             (_, 3) => Token::WireV4,
-            _ => Token::WireV6,
+            (_, 4) => Token::WireV6,
+            _ => Token::Watch,
         }
     }
 }
@@ -98,6 +111,8 @@ pub(super) struct Readiness {
 pub(super) struct Poller {
     epoll: OwnedFd,
     buffer: Vec<Event>,
+    /// The last wait was over within [`PATIENCE`].
+    is_busy: bool,
 }
 
 impl Poller {
@@ -105,6 +120,7 @@ impl Poller {
         Ok(Poller {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             buffer: Vec::with_capacity(EVENTS_PER_CALL),
+            is_busy: false,
         })
     }
 
@@ -133,6 +149,27 @@ impl Poller {
     /// Waits at most `timeout` (`None`: as long as it takes), then fetches everything that is
     /// ready into `events`, oldest first.
     pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        events: &mut Vec<(Token, Readiness)>,
+    ) -> io::Result<()> {
+        let began = Clock::now();
+        let is_short = timeout.is_some_and(|timeout| timeout < PATIENCE);
+        while self.is_busy && !is_short && began.elapsed() < PATIENCE {
+            self.fetch(Some(Duration::ZERO), events)?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+            // Whoever makes the next event may need this processor.
+            std::thread::yield_now();
+        }
+        self.fetch(timeout, events)?;
+        self.is_busy = !events.is_empty() && began.elapsed() < PATIENCE;
+        Ok(())
+    }
+
+    /// The same without patience.
+    fn fetch(
         &mut self,
         timeout: Option<Duration>,
         events: &mut Vec<(Token, Readiness)>,
@@ -200,10 +237,12 @@ mod tests {
             Token::Listeners,
             Token::WireV4,
             Token::WireV6,
+            Token::Watch,
             Token::Client(0, 0),
             Token::Client(u32::MAX, GENERATIONS - 1),
             Token::Endpoint(0, 0),
             Token::Endpoint(7, 9),
+            Token::Watcher(3, 4),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }

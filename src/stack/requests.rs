@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use super::endpoint::{Endpoint, Phase, Waiter};
+use super::endpoint::{Connector, Endpoint, Phase, Waiter};
+use super::recording::{Caller, outcome_of};
 use super::{Stack, kernel};
 use crate::host::{Connect, SocketKey};
 use crate::ipc::message::{Header, How, MAX_OPTION, Reply, Request, Wait};
@@ -21,7 +22,7 @@ impl Stack {
         &mut self,
         now: Instant,
         waiter: Waiter,
-        uid: u32,
+        (uid, caller): (u32, Caller),
         header: Header,
         request: Request<'_>,
     ) {
@@ -32,7 +33,13 @@ impl Stack {
             Ok(index) => index,
             Err(errno) => return self.clients.reply(waiter, &Reply::Error(errno)),
         };
-        let Some(key) = self.endpoints.get(index).map(|endpoint| endpoint.key) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        endpoint.caller = Caller { address: endpoint.caller.address, ..caller };
+        endpoint.history.note_user(caller.pid);
+        endpoint.opened_by(caller.pid);
+        let key = endpoint.key;
+        // disconnect() and a failed connect() take the remote address away
+        let before = self.end_of(key);
         if let Request::GetOption(level, name, room) = request {
             return self.get_option(now, waiter, key, (level, name, room));
         }
@@ -65,13 +72,18 @@ impl Stack {
             Request::Hello { .. }
             | Request::GetOption(..)
             | Request::WaitClosed
+            | Request::Ring
+            | Request::Leaving(_)
             | Request::Command(_) => Err(Errno::EINVAL),
         };
-        match outcome {
-            Ok(Some(reply)) => self.clients.reply(waiter, &reply),
-            Ok(None) => self.clients.note_waiting(waiter),
-            Err(errno) => self.clients.reply(waiter, &Reply::Error(errno)),
-        }
+        let reply = match outcome {
+            Ok(Some(reply)) => reply,
+            Ok(None) => return self.clients.note_waiting(waiter),
+            Err(errno) => Reply::Error(errno),
+        };
+        let end = Some(self.end_of(key)).filter(|end| end.remote.is_some()).unwrap_or(before);
+        self.record_request(now, end, caller, &request, outcome_of(&reply));
+        self.clients.reply(waiter, &reply);
     }
 
     /// The endpoint that a request means; made when it is first mentioned.
@@ -95,7 +107,7 @@ impl Stack {
         request: Request<'_>,
     ) -> Outcome {
         let call = |stack: &mut Stack| match request {
-            Request::Bind(address) => stack.host.bind(now, key, address).map(|()| None),
+            Request::Bind(address) => stack.host.bind(key, address).map(|()| None),
             Request::Listen(backlog) => stack.host.listen(now, key, backlog).map(|()| None),
             Request::Connect(address, _) => stack.host.connect(now, key, address).map(Some),
             _ => Err(Errno::EINVAL),
@@ -105,6 +117,9 @@ impl Stack {
             self.sweep(now);
             result = call(self);
         }
+        if let (Err(errno), Some(endpoint)) = (result, self.endpoints.get(index)) {
+            self.note_refusal(now, endpoint.caller, key, &request, errno);
+        }
         let Request::Connect(address, wait) = request else { return result.and(DONE) };
         let Some(endpoint) = self.endpoints.get_mut(index) else { return Err(Errno::EBADF) };
         if result == Ok(Some(Connect::InProgress)) {
@@ -112,7 +127,8 @@ impl Stack {
         }
         match (result, wait) {
             (Ok(Some(Connect::InProgress)) | Err(Errno::EALREADY), Wait::Outcome) => {
-                endpoint.connectors.push((waiter, address));
+                let (caller, began) = (endpoint.caller, self.recording.real());
+                endpoint.connectors.push(Connector { waiter, address, caller, began });
                 Ok(None)
             }
             (Ok(Some(Connect::InProgress)), Wait::No) => Err(Errno::EINPROGRESS),
@@ -175,13 +191,11 @@ impl Stack {
 
     /// close() with SO_LINGER: answered when the last acknowledgment is there, or the time over.
     fn wait_closed(&mut self, waiter: Waiter, id: SocketId) {
-        match self.lingering.get_mut(&id) {
-            Some(lingering) if lingering.waiter.is_none() => {
-                lingering.waiter = Some(waiter);
-                self.clients.note_waiting(waiter);
-            }
+        if self.lingering.wait(id, waiter) {
+            self.clients.note_waiting(waiter);
+        } else {
             // Other descriptors hold it still, or there is nothing left to wait for.
-            _ => self.clients.reply(waiter, &Reply::Done),
+            self.clients.reply(waiter, &Reply::Done);
         }
     }
 }

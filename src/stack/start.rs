@@ -21,6 +21,7 @@ pub(super) struct Doors {
     pub(super) control: OwnedFd,
     pub(super) connections: OwnedFd,
     pub(super) listeners: OwnedFd,
+    pub(super) watch: OwnedFd,
 }
 
 /// Why a stack could not start, or had to end.
@@ -122,6 +123,7 @@ fn open_doors(session: &Session) -> Result<Option<Doors>, StartError> {
         control,
         connections: door(Object::Connections)?,
         listeners: door(Object::Listeners)?,
+        watch: door(Object::Watch)?,
     }))
 }
 

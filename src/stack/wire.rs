@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::datagram;
+
 /// Port of the encapsulation, where it is free.
 pub(super) const DEFAULT_UDP_PORT: u16 = 9293;
 /// Largest UDP payload.
@@ -34,8 +36,11 @@ pub(super) struct Wire {
 struct Channel {
     socket: UdpSocket,
     state: UdpSocketState,
-    /// Something may have arrived: the poller said so, or we have sent, most likely to ourselves.
+    /// Something may have arrived, nobody knows how much: the poller said so.
     may_have: Cell<bool>,
+    /// Datagrams that we have sent since we last looked: most likely to ourselves, and there.
+    /// Where that is wrong, the poller tells.
+    expected: Cell<usize>,
 }
 
 impl Wire {
@@ -92,15 +97,16 @@ impl Wire {
             (IpAddr::V6(_), Some(v6)) => v6,
             (IpAddr::V6(_), None) => return,
         };
-        let transmit = Transmit {
-            destination: SocketAddr::new(to, self.port),
-            ecn: None,
-            contents: segment,
-            segment_size: None,
-            src_ip: Some(from),
+        let destination = SocketAddr::new(to, self.port);
+        channel.expected.set(channel.expected.get() + 1);
+        let sent = if datagram::is_natural_source(from, to) {
+            datagram::send(channel.socket.as_fd(), destination, segment)
+        } else {
+            let (ecn, segment_size, src_ip) = (None, None, Some(from));
+            let transmit = Transmit { destination, ecn, contents: segment, segment_size, src_ip };
+            channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit)
         };
-        channel.may_have.set(true);
-        if let Err(error) = channel.state.try_send(UdpSockRef::from(&channel.socket), &transmit) {
+        if let Err(error) = sent {
             tracing::debug!(%error, %to, octets = segment.len(), "datagram not sent");
         }
     }
@@ -139,7 +145,7 @@ impl Channel {
         socket.bind(&address.into())?;
         let socket = UdpSocket::from(socket);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        Ok(Channel { socket, state, may_have: Cell::new(true) })
+        Ok(Channel { socket, state, may_have: Cell::new(true), expected: Cell::new(0) })
     }
 
     fn receive(
@@ -147,9 +153,30 @@ impl Channel {
         buffers: &mut [Vec<u8>],
         each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
     ) -> usize {
-        if !self.may_have.get() {
-            return 0;
+        match (self.may_have.get(), self.expected.take()) {
+            (false, 0) => 0,
+            (false, 1) => self.receive_one(&mut buffers[0], each),
+            _ => self.receive_batch(buffers, each),
         }
+    }
+
+    fn receive_one(
+        &self,
+        buffer: &mut [u8],
+        each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
+    ) -> usize {
+        let Some(datagram) = datagram::receive(self.socket.as_fd(), buffer) else { return 0 };
+        let payloads = buffer[..datagram.len].chunks(datagram.stride);
+        let count = payloads.len();
+        payloads.for_each(|payload| each(datagram.from, datagram.to, payload));
+        count
+    }
+
+    fn receive_batch(
+        &self,
+        buffers: &mut [Vec<u8>],
+        each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
+    ) -> usize {
         let mut meta = [RecvMeta::default(); BATCH];
         let count = {
             let mut slices: [IoSliceMut<'_>; BATCH] = {

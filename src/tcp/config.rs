@@ -10,11 +10,11 @@ pub struct Config {
     /// Largest payload + options this path carries (path MTU - IP - UDP - 20); advertised as MSS
     /// and caps ours.
     pub mss: u16,
-    /// Most octets the send buffer may grow to (tcp_wmem[2], or SO_SNDBUF).
+    /// Most octets the send buffer may grow to (`tcp_wmem[2]`, or SO_SNDBUF).
     pub send_buffer: usize,
-    /// Most octets the receive window may grow to (tcp_rmem[2], or SO_RCVBUF).
+    /// Most octets the receive window may grow to (`tcp_rmem[2]`, or SO_RCVBUF).
     pub receive_buffer: usize,
-    /// Octets of receive window to start with (tcp_rmem[1]); raised to a few segments.
+    /// Octets of receive window to start with (`tcp_rmem[1]`); raised to a few segments.
     pub receive_initial: usize,
     /// Offer timestamps (tcp_timestamps).
     pub timestamps: bool,
@@ -65,6 +65,17 @@ pub struct Config {
     pub slow_start_after_idle: bool,
     /// Challenge ACKs a second (tcp_challenge_ack_limit).
     pub challenge_ack_limit: u32,
+    /// A segment without text that is out of the window is answered once in this time
+    /// (tcp_invalid_ratelimit).
+    pub invalid_interval: Duration,
+    /// Duplicate acknowledgments that tell of a loss (tcp_reordering; RFC 6675 DupThresh).
+    pub reordering: u32,
+    /// A peer cannot push our segments below this (tcp_min_snd_mss).
+    pub min_send_mss: u16,
+    /// Answers of the program that make a conversation interactive (tcp_pingpong_thresh).
+    pub pingpong_threshold: u8,
+    /// The urgent pointer is that of the last urgent octet (tcp_stdurg; RFC 6093 2.1).
+    pub stdurg: bool,
 }
 
 /// Keep-alive of RFC 9293 3.8.4.
@@ -115,6 +126,11 @@ impl Default for Config {
             initial_window: 10,
             slow_start_after_idle: true,
             challenge_ack_limit: i32::MAX as u32,
+            invalid_interval: Duration::from_millis(500),
+            reordering: 3,
+            min_send_mss: 48,
+            pingpong_threshold: 1,
+            stdurg: false,
         }
     }
 }

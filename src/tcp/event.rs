@@ -3,14 +3,18 @@
 use core::fmt;
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ipc::Errno;
-use crate::wire::{Flags, Header};
+use crate::trace::{Sending, Weight};
+use crate::wire::{Flags, Header, SeqNum};
 
 use super::state::State;
 use super::timers::Timer;
 
 /// Why a connection was reset or a RST was sent: shown in `ss`, trace and diagrams.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ResetReason {
     /// Nobody listens on the port.
     NoListener,
@@ -67,17 +71,95 @@ impl fmt::Display for ResetReason {
     }
 }
 
+/// Why a segment was not taken, or not looked at to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dropped {
+    /// Out of the receive window.
+    Unacceptable,
+    /// PAWS: older than what was received.
+    OldTimestamp,
+    /// A SYN again, answered by our SYN+ACK again.
+    DuplicateSyn,
+    /// A RST that may be forged, or a SYN: answered by a challenge ACK (RFC 5961).
+    Challenged,
+    /// The connection is over.
+    Over,
+    /// Neither ACK nor what makes one needless.
+    NoAck,
+    /// Acknowledges what cannot be acknowledged.
+    BadAck,
+    /// SYN-SENT wants a SYN or a RST.
+    NotSyn,
+    /// Text after the program has gone: answered by RST.
+    NobodyReads,
+    /// There is no such connection: answered by RST, unless it is one.
+    NoConnection,
+    /// Nobody listens on the port: answered by RST.
+    NoListener,
+    /// LISTEN takes nothing but a SYN.
+    NotForListener,
+    /// The accept queue is full.
+    AcceptQueueFull,
+    /// The SYN queue is full.
+    SynQueueFull,
+    /// TIME-WAIT: an old segment.
+    InTimeWait,
+    /// The checksum is wrong.
+    BadChecksum,
+    /// Not a TCP segment.
+    Malformed,
+    /// The address is not this machine's, or no sender can have it.
+    NotLocal,
+}
+
+impl Dropped {
+    /// One phrase for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Dropped::Unacceptable => "out of the window",
+            Dropped::OldTimestamp => "timestamp too old (PAWS)",
+            Dropped::DuplicateSyn => "the SYN again",
+            Dropped::Challenged => "challenged (RFC 5961)",
+            Dropped::Over => "the connection is over",
+            Dropped::NoAck => "no ACK bit",
+            Dropped::BadAck => "acknowledges what was never sent",
+            Dropped::NotSyn => "not a SYN",
+            Dropped::NobodyReads => "nobody is left to read it",
+            Dropped::NoConnection => "no such connection",
+            Dropped::NoListener => "no listener",
+            Dropped::NotForListener => "not for a listener",
+            Dropped::AcceptQueueFull => "accept queue full",
+            Dropped::SynQueueFull => "SYN queue full",
+            Dropped::InTimeWait => "old segment in TIME-WAIT",
+            Dropped::BadChecksum => "bad checksum",
+            Dropped::Malformed => "not a segment",
+            Dropped::NotLocal => "not for this machine",
+        }
+    }
+}
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// What made a transition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
     /// Active OPEN: `connect()`.
     Open,
+    /// Passive OPEN: `listen()`.
+    Listen,
     /// CLOSE: the last descriptor was closed.
     Close,
     /// `shutdown(SHUT_WR)`.
     Shutdown,
     /// ABORT.
     Abort,
+    /// TIME-WAIT gave way to a new connection on its 4-tuple.
+    TakenOver,
     /// SEGMENT ARRIVES, with these control bits.
     Segment(Flags),
     /// A timer ran out.
@@ -130,6 +212,19 @@ pub enum Event {
         /// Why.
         reason: ResetReason,
     },
+    /// A timer ran out, so often in a row.
+    Timer(Timer, u32),
+    /// A segment was not taken: its control bits, sequence number and octets of text, and why.
+    Dropped {
+        /// Control bits.
+        flags: Flags,
+        /// Sequence number.
+        seq: SeqNum,
+        /// Octets of text.
+        text_len: u32,
+        /// Why.
+        why: Dropped,
+    },
     /// The TCB can be deleted (after `Failed`, LAST-ACK acknowledged, ...) or, in state TIME-WAIT,
     /// turned into a `TimeWait`. Octets of `received()` stay readable.
     Closed,
@@ -162,4 +257,8 @@ pub struct Outgoing<'a> {
     pub payload: (&'a [u8], &'a [u8]),
     /// Why, where it is a RST.
     pub reset: Option<ResetReason>,
+    /// New, again, or a probe.
+    pub sending: Sending,
+    /// Whether it opens, closes or disturbs the connection.
+    pub weight: Weight,
 }

@@ -6,14 +6,10 @@ use crate::time::Duration;
 pub(super) const MAX_WINDOW_SCALE: u8 = 14;
 /// MSS of a peer that offered none (RFC 9293 3.7.1, MUST-15; Linux: for IPv6 too).
 pub(super) const DEFAULT_MSS: u16 = 536;
-/// A peer cannot push our segments below this (Linux: tcp_min_snd_mss).
-pub(super) const MIN_SEND_MSS: u16 = 48;
 /// Segments that may be outstanding at once, however small they are.
 pub(super) const MAX_FLIGHT_SEGMENTS: usize = 8192;
 /// Runs of out-of-order octets that are kept; text that would make one more is dropped.
 pub(super) const MAX_OUT_OF_ORDER_RUNS: usize = 256;
-/// Duplicate acknowledgments that tell of a loss (RFC 5681 3.2, RFC 6675 DupThresh).
-pub(super) const DUP_THRESH: u32 = 3;
 /// Octets the send buffer may hold whatever the window is; twice the window above that.
 pub(super) const SEND_BUFFER_FLOOR: usize = 256 * 1024;
 /// Octets the send buffer may hold once the program writes no more: what its kernel socket held,
@@ -24,9 +20,6 @@ pub(super) const MAX_REST: usize = 16 << 20;
 pub(super) const INITIAL_WINDOW_SEGMENTS: usize = 6;
 /// Acknowledgments not delayed at the start of a connection (Linux: TCP_MAX_QUICKACKS).
 pub(super) const MAX_QUICK_ACKS: u32 = 16;
-/// A segment without text that is out of the window is answered once in this time
-/// (Linux: tcp_invalid_ratelimit).
-pub(super) const INVALID_ACK_INTERVAL: Duration = Duration::from_millis(500);
 /// A timestamp older than this is not compared any more (RFC 7323 5.5).
 pub(super) const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// RTO after a handshake that needed a retransmission and gave no sample (RFC 6298 5.7).

@@ -9,7 +9,6 @@ use crate::time::Instant;
 use crate::wire::{Header, SeqNum};
 
 use super::congestion::Growth;
-use super::limits::DUP_THRESH;
 use super::tcb::Tcb;
 
 /// Phase of recovery.
@@ -124,11 +123,8 @@ impl Tcb {
     fn loss_threshold(&self) -> u32 {
         let segments = self.flight.segments() as u32;
         let may_grow = self.snd.unsent() > 0 && self.snd.usable_window() >= self.segment_size();
-        if may_grow || segments > DUP_THRESH {
-            DUP_THRESH
-        } else {
-            segments.saturating_sub(1).max(1)
-        }
+        let threshold = self.config.reordering;
+        if may_grow || segments > threshold { threshold } else { segments.saturating_sub(1).max(1) }
     }
 
     fn begin_fast_recovery(&mut self, now: Instant) {

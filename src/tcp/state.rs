@@ -43,30 +43,43 @@
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// RFC 9293 3.3.2. `Display` prints as `ss` does, [`State::rfc_name`] as the RFC does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum State {
     /// No connection.
+    #[serde(rename = "CLOSED")]
     Closed,
     /// Waiting for a connection request; lives in the host, no TCB is ever in it.
+    #[serde(rename = "LISTEN")]
     Listen,
     /// SYN sent, waiting for a matching one.
+    #[serde(rename = "SYN-SENT")]
     SynSent,
     /// SYN sent and received, waiting for the ACK of ours.
+    #[serde(rename = "SYN-RECV")]
     SynReceived,
     /// Open.
+    #[serde(rename = "ESTAB")]
     Established,
     /// Closed by us; our FIN is not acknowledged.
+    #[serde(rename = "FIN-WAIT-1")]
     FinWait1,
     /// Closed by us; waiting for the peer's FIN.
+    #[serde(rename = "FIN-WAIT-2")]
     FinWait2,
     /// Closed by the peer; waiting for the program.
+    #[serde(rename = "CLOSE-WAIT")]
     CloseWait,
     /// Both closed at once; our FIN is not acknowledged.
+    #[serde(rename = "CLOSING")]
     Closing,
     /// Closed by the peer, then by us; our FIN is not acknowledged.
+    #[serde(rename = "LAST-ACK")]
     LastAck,
     /// Both closed; old segments are waited out.
+    #[serde(rename = "TIME-WAIT")]
     TimeWait,
 }
 

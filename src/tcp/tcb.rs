@@ -32,8 +32,10 @@ pub struct FourTuple {
 
 /// Which OPEN made the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Origin {
+pub enum Origin {
+    /// `connect()`: the client.
     Active,
+    /// `listen()`: the server.
     Passive,
 }
 

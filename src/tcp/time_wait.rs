@@ -4,14 +4,15 @@
 use crate::time::{Duration, Instant};
 use crate::wire::{Flags, Header, Options, Segment, SeqNum};
 
-use super::limits::{INVALID_ACK_INTERVAL, ISS_DISTANCE};
-use super::tcb::{FourTuple, Tcb};
+use super::limits::ISS_DISTANCE;
+use super::tcb::{FourTuple, Origin, Tcb};
 use super::timestamps::TimestampState;
 
 /// A connection in TIME-WAIT: no buffers, no descriptor.
 #[derive(Clone, Debug)]
 pub struct TimeWait {
     tuple: FourTuple,
+    origin: Origin,
     snd_nxt: SeqNum,
     rcv_nxt: SeqNum,
     /// as on the wire
@@ -20,6 +21,7 @@ pub struct TimeWait {
     length: Duration,
     entered: Instant,
     expires: Instant,
+    invalid_interval: Duration,
     last_invalid: Option<Instant>,
 }
 
@@ -51,6 +53,7 @@ impl TimeWait {
         let length = tcb.time_wait_length();
         TimeWait {
             tuple: tcb.tuple,
+            origin: tcb.origin,
             snd_nxt: tcb.snd.nxt,
             rcv_nxt: tcb.rcv.nxt,
             window: (tcb.rcv.window() >> tcb.rcv.shift).min(u32::from(u16::MAX)) as u16,
@@ -58,6 +61,7 @@ impl TimeWait {
             length,
             entered: now,
             expires: now + length,
+            invalid_interval: tcb.config.invalid_interval,
             last_invalid: None,
         }
     }
@@ -65,6 +69,16 @@ impl TimeWait {
     /// Both ends.
     pub fn tuple(&self) -> FourTuple {
         self.tuple
+    }
+
+    /// Which OPEN made the connection.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The sequence number after our FIN.
+    pub fn fin_end(&self) -> SeqNum {
+        self.snd_nxt
     }
 
     /// When 2MSL are over.
@@ -112,7 +126,7 @@ impl TimeWait {
             self.restart(now);
         }
         let limited =
-            empty && self.last_invalid.is_some_and(|last| now.since(last) < INVALID_ACK_INTERVAL);
+            empty && self.last_invalid.is_some_and(|last| now.since(last) < self.invalid_interval);
         if limited {
             return TimeWaitVerdict::Drop;
         }

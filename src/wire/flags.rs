@@ -60,6 +60,17 @@ impl Flags {
         Flags(self.0 & !other.0)
     }
 
+    /// The bits that `text` names as [`Display`](fmt::Display) does: `SYN,ACK`, or `-`.
+    pub fn of_names(text: &str) -> Option<Flags> {
+        let bit = |name: &str| Flags::NAMES.iter().find(|(_, known)| *known == name);
+        match text {
+            "-" => Some(Flags::NONE),
+            text => text
+                .split(',')
+                .try_fold(Flags::NONE, |flags, name| bit(name).map(|(flag, _)| flags.with(*flag))),
+        }
+    }
+
     /// FIN is set.
     pub const fn fin(self) -> bool {
         self.contains(Flags::FIN)

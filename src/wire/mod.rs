@@ -20,5 +20,5 @@ pub use checksum::Checksum;
 pub use flags::Flags;
 pub use header::{HEADER_LEN, Header, MAX_HEADER_LEN};
 pub use options::{MAX_OPTIONS_LEN, MAX_SACK_BLOCKS, Options, Timestamps};
-pub use segment::{Segment, WireError, emit, parse};
+pub use segment::{Segment, WireError, emit, parse, read};
 pub use seq::SeqNum;

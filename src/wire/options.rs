@@ -4,6 +4,8 @@
 //! ignored, as Linux does: RFC 9293 MUST-6, and MUST-7 lets a TCP reset or ignore.
 //! Which options count in which segment (MSS only with SYN ...) is decided in `tcp`.
 
+use serde::{Deserialize, Serialize};
+
 use super::seq::SeqNum;
 
 /// Octets of options that a header can hold.
@@ -20,7 +22,7 @@ const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
 /// RFC 7323 timestamps option.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Timestamps {
     /// TSval
     pub val: u32,
@@ -29,7 +31,7 @@ pub struct Timestamps {
 }
 
 /// Options of one segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Options {
     /// Maximum segment size.
     pub mss: Option<u16>,

@@ -3,8 +3,11 @@
 //! There is deliberately no `Ord`: "less" has no meaning on a circle. Two numbers are compared
 //! with [`SeqNum::before`] and [`SeqNum::after`], right while they are less than 2^31 apart.
 
+use serde::{Deserialize, Serialize};
+
 /// A sequence or acknowledgment number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SeqNum(pub u32);
 
 impl SeqNum {

@@ -119,7 +119,7 @@ impl Channel {
 /// A request as octets.
 pub(crate) fn encode(id: SocketId, request: &Request<'_>) -> Vec<u8> {
     let mut packet = vec![0; MAX_TEXT];
-    let header = Header { tag: 7, id, domain: Domain::V4 };
+    let header = Header { tag: 7, id, fd: -1, domain: Domain::V4 };
     let len = request.encode(header, &mut packet).expect("the request fits");
     packet.truncate(len);
     packet

@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -190,6 +191,11 @@ static int call_control(const char *call, struct named *s, const char *a, const 
     } else if (strcmp(call, "linger") == 0) {
         struct linger l = { .l_onoff = (int)number(a), .l_linger = (int)number(b) };
         say(setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l));
+    } else if (strcmp(call, "keepalive") == 0) {
+        say(option(s->fd, SO_KEEPALIVE, 1));
+    } else if (strcmp(call, "user_timeout_ms") == 0) {
+        unsigned ms = number(a);
+        say(setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms));
     } else if (strcmp(call, "shutdown") == 0) {
         say(shutdown(s->fd, strcmp(a, "WR") == 0 ? SHUT_WR : strcmp(a, "RD") ? SHUT_RDWR : SHUT_RD));
     } else if (strcmp(call, "close") == 0) {

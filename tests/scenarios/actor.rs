@@ -177,7 +177,7 @@ impl<'a> Pair<'a> {
     }
 
     /// Connects `c` of the client with `l` of the server.
-    fn connect(ground: &'a Ground, mut client: Actor, mut server: Actor) -> Pair<'a> {
+    pub(crate) fn connect(ground: &'a Ground, mut client: Actor, mut server: Actor) -> Pair<'a> {
         let server_at = server.name("l");
         client.call(&format!("connect c {server_at}"), "0");
         server.call("accept l s", "0");

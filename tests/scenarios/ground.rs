@@ -316,6 +316,7 @@ fn kernel_socket(line: &str) -> Option<Socket> {
         orphan: false,
         uid: 0,
         info: String::new(),
+        usage: Default::default(),
     };
     Some(Socket { row, holders: Vec::new() })
 }

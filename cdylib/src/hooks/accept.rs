@@ -4,7 +4,7 @@ use libc::{c_int, sockaddr, socklen_t};
 use tcplab_ipc::Errno;
 
 use crate::descriptor::{self, Socket};
-use crate::{errno, ops, sockaddr as address, sys};
+use crate::{calls, errno, ops, sockaddr as address, sys};
 
 real_function!(accept(c_int, *mut sockaddr, *mut socklen_t) -> c_int);
 real_function!(accept4(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int);
@@ -78,7 +78,11 @@ unsafe fn take(
     flags: c_int,
     caller: usize,
 ) -> c_int {
-    errno::int(ops::accept::accept(socket, flags, caller).and_then(|(fd, from)| {
+    let taken = ops::accept::accept(socket, flags, caller);
+    if let Err(errno) = taken {
+        calls::accept_failed(socket, errno, caller);
+    }
+    errno::int(taken.and_then(|(fd, from)| {
         if peer.is_null() {
             return Ok(fd);
         }

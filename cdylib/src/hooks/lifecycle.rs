@@ -1,13 +1,13 @@
-//! `socket`, `bind`, `listen`, `connect`, `shutdown`, `close`.
+//! `socket`, `bind`, `listen`, `connect`, `shutdown`, `close`; and the ends of a program.
 
 use libc::{c_int, sockaddr, socklen_t};
 use redhook::{hook, real};
 use tcplab_ipc::Errno;
 
 use crate::descriptor::{self, Hint};
-use crate::errno;
 use crate::ops::{self, socket::Wanted};
 use crate::sockaddr::Given;
+use crate::{errno, leaving};
 
 hook! {
     unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => on_socket {
@@ -59,6 +59,26 @@ cancellable! {
             ops::close::after(lingering);
         }
         closed
+    }
+}
+
+cancellable! {
+    fn _exit(status: c_int) -> ! {
+        leaving::leave();
+        // SAFETY: the program's argument.
+        unsafe { _exit::REAL.get()(status) }
+    }
+
+    fn _Exit(status: c_int) -> ! {
+        leaving::leave();
+        // SAFETY: the program's argument.
+        unsafe { _Exit::REAL.get()(status) }
+    }
+
+    fn quick_exit(status: c_int) -> ! {
+        leaving::leave();
+        // SAFETY: the program's argument.
+        unsafe { quick_exit::REAL.get()(status) }
     }
 }
 
@@ -118,6 +138,9 @@ pub(crate) fn warm_up() {
     real!(bind);
     real!(shutdown);
     close::REAL.get();
+    _exit::REAL.get();
+    _Exit::REAL.get();
+    quick_exit::REAL.get();
     listen::REAL.get();
     connect::REAL.get();
 }

@@ -9,46 +9,58 @@ use libc::{
 };
 use tcplab_ipc::Errno;
 use tcplab_ipc::names::Role;
+use tcplab_ipc::record::Api;
 
 use crate::descriptor::{self, Hint};
 use crate::ops::io::{self, Verdict};
 use crate::ops::options::TCP_INQ;
 use crate::ops::plug;
 use crate::sockaddr::is_bad;
-use crate::{errno, ops, sys};
+use crate::{calls, errno, ops, ring, sys};
 
 /// Linux's limit of messages in one `recvmmsg` or `sendmmsg`.
 pub(super) const MAX_MESSAGES: c_uint = 1024;
 
 /// A read by `attempt` on a number that may be ours, wanting at least one octet or not.
 #[inline]
-fn reading(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t) -> ssize_t {
+fn reading(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t + Copy) -> ssize_t {
+    if ring::is_full() {
+        return calls::traced(fd, Api::Read, len, move || reading_untraced(fd, len, attempt));
+    }
+    reading_untraced(fd, len, attempt)
+}
+
+#[inline(always)]
+fn reading_untraced(fd: c_int, len: usize, attempt: impl Fn() -> ssize_t) -> ssize_t {
     match io::before_read(fd) {
         Verdict::Go => {}
         Verdict::Foreign => return attempt(),
-        Verdict::Unconnected => return errno::long(io::unconnected_read(fd)),
+        Verdict::Unconnected => return errno::long(io::unconnected_read(fd, len)),
     }
     let got = attempt();
     if got > 0 || (got == 0 && len == 0) {
         return got;
     }
-    after(fd, got)
+    after(fd, len, got)
 }
 
 #[cold]
-fn after(fd: c_int, got: ssize_t) -> ssize_t {
-    errno::long(io::after_read(fd, if got == 0 { Ok(0) } else { Err(errno::get()) }))
+fn after(fd: c_int, len: usize, got: ssize_t) -> ssize_t {
+    errno::long(io::after_read(fd, len, if got == 0 { Ok(0) } else { Err(errno::get()) }))
 }
 
 cancellable! {
     fn read(fd: c_int, out: *mut c_void, len: size_t) -> ssize_t {
-        // The kernel gives 0 for a read of nothing from any socket.
-        if descriptor::hint(fd) == Hint::Foreign || len == 0 {
+        if descriptor::hint(fd) == Hint::Foreign {
             // SAFETY: the program's arguments.
             return unsafe { read::REAL.get()(fd, out, len) };
         }
+        if len == 0 {
+            // SAFETY: the program's arguments.
+            return unsafe { read_nothing(fd, out) };
+        }
         // SAFETY: the program's arguments.
-        reading(fd, len, || unsafe { read::REAL.get()(fd, out, len) })
+        reading(fd, len, move || unsafe { read::REAL.get()(fd, out, len) })
     }
 
     fn __read_chk(fd: c_int, out: *mut c_void, len: size_t, room: size_t) -> ssize_t {
@@ -66,7 +78,7 @@ cancellable! {
             return unsafe { readv::REAL.get()(fd, parts, count) };
         }
         // SAFETY: the program's arguments.
-        reading(fd, usize::MAX, || unsafe { readv::REAL.get()(fd, parts, count) })
+        reading(fd, calls::UNKNOWN, move || unsafe { readv::REAL.get()(fd, parts, count) })
     }
 
     fn recv(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
@@ -160,6 +172,16 @@ cancellable! {
     }
 }
 
+/// The kernel gives 0 for a read of nothing from any socket.
+///
+/// # Safety
+/// As `read`.
+#[cold]
+unsafe fn read_nothing(fd: c_int, out: *mut c_void) -> ssize_t {
+    // SAFETY: the caller's promise.
+    unsafe { read::REAL.get()(fd, out, 0) }
+}
+
 /// `recv` on a number that may be ours.
 ///
 /// # Safety
@@ -174,7 +196,7 @@ unsafe fn receive(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssi
         return errno::fail(Errno::EINVAL);
     }
     // SAFETY: the caller's promise.
-    let got = reading(fd, len, || unsafe { recv::REAL.get()(fd, out, len, flags) });
+    let got = reading(fd, len, move || unsafe { recv::REAL.get()(fd, out, len, flags) });
     if got < 0 && len == 0 && waited(fd, flags) {
         // TCP waits for octets it will not take, and is content.
         return 0;
@@ -201,7 +223,8 @@ fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
     let place = scratch.as_mut_ptr().cast();
     if flags & libc::MSG_PEEK != 0 {
         // SAFETY: the scratch is ours.
-        let got = reading(fd, len, || unsafe { recv::REAL.get()(fd, place, len.min(1), flags) });
+        let got =
+            reading(fd, len, move || unsafe { recv::REAL.get()(fd, place, len.min(1), flags) });
         let all = ops::ioctl::readable(fd).min(len) as ssize_t;
         return if got > 0 { got.max(all) } else { got };
     }
@@ -210,7 +233,7 @@ fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
         let piece = scratch.len().min(len - thrown_away);
         let wait = if thrown_away == 0 { flags } else { flags | libc::MSG_DONTWAIT };
         // SAFETY: the scratch is ours.
-        let got = reading(fd, piece, || unsafe { recv::REAL.get()(fd, place, piece, wait) });
+        let got = reading(fd, piece, move || unsafe { recv::REAL.get()(fd, place, piece, wait) });
         if got <= 0 {
             return if thrown_away > 0 { thrown_away as ssize_t } else { got };
         }
@@ -234,7 +257,7 @@ unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssiz
     } else {
         let place = ptr::from_mut(&mut plain);
         // SAFETY: the caller's promise.
-        reading(fd, usize::MAX, || unsafe { recvmsg::REAL.get()(fd, place, flags) })
+        reading(fd, calls::UNKNOWN, move || unsafe { recvmsg::REAL.get()(fd, place, flags) })
     };
     if got >= 0 {
         message.msg_namelen = 0;
@@ -252,7 +275,7 @@ unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssiz
 /// `msg_control` has room for `msg_controllen` octets.
 unsafe fn tell_queue(fd: c_int, message: &mut msghdr) {
     let room = core::mem::replace(&mut message.msg_controllen, 0);
-    if sys::get_option(fd, plug::INQ_MARK) != Ok(1) {
+    if !plug::has_mark(fd, plug::INQ_MARK) {
         return;
     }
     if is_bad(message.msg_control) || room < size_of::<cmsghdr>() {

@@ -3,7 +3,7 @@
 use libc::{c_int, c_long, c_uint};
 
 use super::{accept, ioctl, lifecycle, names, options, read, transfer, write};
-use crate::errno;
+use crate::{errno, leaving};
 use tcplab_ipc::Errno;
 
 cancellable! {
@@ -91,6 +91,10 @@ unsafe fn unhooked_kind(number: c_long, [a, b, c]: [usize; 3]) -> Option<c_long>
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => d::on_dup2(a as c_int, b as c_int),
             libc::SYS_dup3 => d::on_dup3(a as c_int, b as c_int, c as c_int),
+            libc::SYS_exit_group => {
+                leaving::leave();
+                return None;
+            }
             libc::SYS_fcntl => d::fcntl(a as c_int, b as c_int, c),
             // Programs fall back to calls that we see.
             libc::SYS_io_uring_setup => errno::int(Err(Errno(libc::ENOSYS))),

@@ -5,30 +5,48 @@ use core::ptr;
 
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 use tcplab_ipc::Errno;
+use tcplab_ipc::record::Api;
 
 use super::read::MAX_MESSAGES;
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::io::{self, Signal, Verdict};
 use crate::sockaddr::{Given, is_bad};
-use crate::{errno, ops};
+use crate::{calls, errno, ops, ring};
 
 /// Linux's limit of parts in one `writev`.
 const MAX_PARTS: c_int = 1024;
 const MSG_ZEROCOPY: c_int = 0x400_0000;
 
-/// A write by `attempt`, given flags to add, on a number that may be ours; `otherwise` where the
-/// descriptor is somebody else's.
+/// A write of `asked` octets by `attempt`, given flags to add, on a number that may be ours;
+/// `otherwise` where the descriptor is somebody else's.
 #[inline]
 fn writing(
     fd: c_int,
+    asked: usize,
+    signal: Signal,
+    attempt: impl Fn(c_int) -> ssize_t + Copy,
+    otherwise: impl Fn() -> ssize_t + Copy,
+) -> ssize_t {
+    if ring::is_full() {
+        let writing = move || writing_untraced(fd, asked, signal, attempt, otherwise);
+        return calls::traced(fd, Api::Write, asked, writing);
+    }
+    writing_untraced(fd, asked, signal, attempt, otherwise)
+}
+
+#[inline(always)]
+fn writing_untraced(
+    fd: c_int,
+    asked: usize,
     signal: Signal,
     attempt: impl Fn(c_int) -> ssize_t,
     otherwise: impl Fn() -> ssize_t,
 ) -> ssize_t {
+    let call = (Api::Write, asked);
     match io::before_write(fd) {
         Verdict::Go => {}
         Verdict::Foreign => return otherwise(),
-        Verdict::Unconnected => return errno::fail(io::unconnected_write(fd, signal)),
+        Verdict::Unconnected => return errno::fail(io::unconnected_write(fd, call, signal)),
     }
     let put = attempt(libc::MSG_NOSIGNAL);
     if put > 0 {
@@ -41,7 +59,7 @@ fn writing(
         // The hint was stale: a file.
         Errno::ENOTSOCK if descriptor::ours(fd).is_none() => otherwise(),
         Errno::EAGAIN | Errno::EINTR => put,
-        errno => errno::fail(io::after_write(fd, errno, signal)),
+        errno => errno::fail(io::after_write(fd, call, errno, signal)),
     }
 }
 
@@ -57,11 +75,12 @@ cancellable! {
         }
         writing(
             fd,
+            len,
             Signal::Raise,
             // SAFETY: the program's arguments.
-            |flags| unsafe { send::REAL.get()(fd, octets, len, flags) },
+            move |flags| unsafe { send::REAL.get()(fd, octets, len, flags) },
             // SAFETY: the program's arguments.
-            || unsafe { write::REAL.get()(fd, octets, len) },
+            move || unsafe { write::REAL.get()(fd, octets, len) },
         )
     }
 
@@ -73,11 +92,12 @@ cancellable! {
         }
         writing(
             fd,
+            calls::UNKNOWN,
             Signal::Raise,
             // SAFETY: the program's arguments.
-            |flags| unsafe { send_parts(fd, parts.cast_mut(), count as usize, flags) },
+            move |flags| unsafe { send_parts(fd, parts.cast_mut(), count as usize, flags) },
             // SAFETY: the program's arguments.
-            || unsafe { writev::REAL.get()(fd, parts, count) },
+            move || unsafe { writev::REAL.get()(fd, parts, count) },
         )
     }
 
@@ -94,11 +114,12 @@ cancellable! {
         }
         writing(
             fd,
+            len,
             signal_of(flags),
             // SAFETY: the program's arguments.
-            |more| unsafe { send::REAL.get()(fd, octets, len, flags & !MSG_ZEROCOPY | more) },
+            move |more| unsafe { send::REAL.get()(fd, octets, len, flags & !MSG_ZEROCOPY | more) },
             // SAFETY: the program's arguments.
-            || unsafe { send::REAL.get()(fd, octets, len, flags) },
+            move || unsafe { send::REAL.get()(fd, octets, len, flags) },
         )
     }
 
@@ -191,11 +212,12 @@ unsafe fn send_message(socket: &Socket, message: &msghdr, flags: c_int) -> ssize
     let flags = flags & !MSG_ZEROCOPY;
     writing(
         fd,
+        calls::UNKNOWN,
         signal_of(flags),
         // SAFETY: the program's parts.
-        |more| unsafe { send_parts(fd, parts, count, flags | more) },
+        move |more| unsafe { send_parts(fd, parts, count, flags | more) },
         // SAFETY: the program's message.
-        || unsafe { sendmsg::REAL.get()(fd, message, flags) },
+        move || unsafe { sendmsg::REAL.get()(fd, message, flags) },
     )
 }
 

@@ -1,25 +1,16 @@
 //! `accept()`: the new descriptor comes as `SCM_RIGHTS` on the listening socket itself.
 
-use core::mem::{offset_of, zeroed};
 use core::net::SocketAddr;
-use core::ptr;
 
-use libc::{c_int, cmsghdr};
+use libc::c_int;
 use tcplab_ipc::Errno;
 use tcplab_ipc::names::Role;
 use tcplab_ipc::record::{Arrival, RECORD_LEN};
 
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::plug;
+use crate::rights::OneDescriptor;
 use crate::{cancel, control, sys};
-
-/// A control message with one descriptor, as aligned as the kernel wants it.
-#[repr(C)]
-struct OneDescriptor {
-    header: cmsghdr,
-    fd: c_int,
-    rest: c_int,
-}
 
 /// `accept4()` on one of our sockets: the new descriptor and the peer's address.
 pub(crate) fn accept(
@@ -58,22 +49,11 @@ fn receive(
     close_on_exec: bool,
 ) -> Result<([u8; RECORD_LEN], Option<c_int>), Errno> {
     let mut record = [0; RECORD_LEN];
-    let mut part = libc::iovec { iov_base: record.as_mut_ptr().cast(), iov_len: RECORD_LEN };
-    // SAFETY: integers only.
-    let mut control: OneDescriptor = unsafe { zeroed() };
-    // SAFETY: all octets zero is a message without parts.
-    let mut message: libc::msghdr = unsafe { zeroed() };
-    message.msg_iov = &mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = ptr::from_mut(&mut control).cast();
-    message.msg_controllen = size_of::<OneDescriptor>() as _;
     let flags = if close_on_exec { libc::MSG_CMSG_CLOEXEC } else { 0 };
-    // SAFETY: the parts and the control buffer live across the call.
-    let got = unsafe { cancel::recvmsg(socket.fd, &mut message, flags) };
-    let fd = (message.msg_controllen >= offset_of!(OneDescriptor, rest)
-        && control.header.cmsg_level == libc::SOL_SOCKET
-        && control.header.cmsg_type == libc::SCM_RIGHTS)
-        .then_some(control.fd);
+    let (got, fd) = OneDescriptor::new().receive(&mut record, |message| {
+        // SAFETY: the parts and the control buffer live across the call.
+        unsafe { cancel::recvmsg(socket.fd, message, flags) }
+    });
     match got {
         Ok(RECORD_LEN) => Ok((record, fd)),
         // It stopped listening while we waited, or the stack is gone.

@@ -4,7 +4,7 @@ use tcplab_ipc::message::Request;
 
 use crate::control::{self, Channel};
 use crate::descriptor::{self, Hint, Socket};
-use crate::sys;
+use crate::{calls, sys};
 
 /// What is left to do after the descriptor is closed.
 pub(crate) struct Lingering {
@@ -15,6 +15,7 @@ pub(crate) struct Lingering {
 /// Before a number that may be ours is closed.
 #[cold]
 pub(crate) fn before(fd: i32) -> Option<Lingering> {
+    calls::closing(fd);
     let lingering = linger(fd);
     // Before the kernel can give the number to another thread.
     descriptor::note(fd, Hint::Foreign);

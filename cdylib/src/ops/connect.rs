@@ -9,7 +9,7 @@ use tcplab_ipc::record::Call;
 
 use crate::control::{self, Awaited};
 use crate::descriptor::{self, Hint, Socket};
-use crate::ops::plug::{self, Filler};
+use crate::ops::plug::{self, Filler, Progress};
 use crate::sockaddr::{Given, Target};
 use crate::sys;
 
@@ -26,6 +26,15 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
     };
     if role == Role::Fresh {
         return open(socket, peer, caller, Plugging::Itself);
+    }
+    // The first call to find the connection made says so, as Linux; the stack need not know.
+    if descriptor::hint(socket.fd) != Hint::Connection
+        && plug::settle(socket.fd) == Progress::JustMade
+    {
+        return plug::set_mark(socket.fd, plug::TOLD_MARK, true);
+    }
+    if plug::has_mark(socket.fd, plug::TOLD_MARK) {
+        return Err(Errno::EISCONN);
     }
     let dead = sys::poll(socket.fd, 0, 0).is_ok_and(|events| events & libc::POLLHUP != 0);
     // The stack tells whether it stands (EISCONN), is under way (EALREADY), has failed, or may be

@@ -7,10 +7,12 @@ use libc::c_int;
 use tcplab_ipc::Errno;
 use tcplab_ipc::message::Request;
 use tcplab_ipc::names::Role;
+use tcplab_ipc::record::Api;
 
 use crate::descriptor::{self, Hint, Socket};
+use crate::ops::plug::Progress;
 use crate::ops::{options, plug};
-use crate::{control, sys};
+use crate::{calls, control, sys};
 
 /// Whether the kernel socket may be read or written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,7 +54,7 @@ fn judge(fd: c_int) -> Verdict {
     let Some(socket) = descriptor::ours(fd) else { return Verdict::Foreign };
     match socket.role() {
         Role::Connection => {
-            if plug::settle(fd) == Hint::Connecting {
+            if plug::settle(fd) == Progress::Connecting {
                 descriptor::note(fd, Hint::Connecting);
             }
             Verdict::Go
@@ -65,15 +67,19 @@ fn judge(fd: c_int) -> Verdict {
     }
 }
 
-/// After a read that gave 0 or failed with `errno`.
+/// After a read of `asked` octets that gave 0 or failed with `errno`.
 #[cold]
-pub(crate) fn after_read(fd: c_int, result: Result<usize, Errno>) -> Result<usize, Errno> {
+pub(crate) fn after_read(
+    fd: c_int,
+    asked: usize,
+    result: Result<usize, Errno>,
+) -> Result<usize, Errno> {
     match result {
         Err(Errno::EINVAL | Errno::ENOTCONN | Errno::ECONNRESET) | Ok(0) => {}
         other => return other,
     }
     let Some(socket) = descriptor::ours(fd) else { return result };
-    match result {
+    let result = match result {
         Ok(_) => end_of_file(&socket),
         Err(Errno::ECONNRESET) => match reason(&socket) {
             // Reset after the peer's FIN: a matter for writers; the stream has ended in order.
@@ -82,7 +88,9 @@ pub(crate) fn after_read(fd: c_int, result: Result<usize, Errno>) -> Result<usiz
         },
         Err(_) if socket.role() == Role::Fresh => Err(Errno::ENOTCONN),
         Err(errno) => Err(errno),
-    }
+    };
+    calls::ended(&socket, Api::Read, asked, result);
+    result
 }
 
 /// The stack's end says no more octets: a FIN. Where it is closed altogether, it may be a RST that
@@ -120,16 +128,27 @@ pub(crate) fn after_write_of_nothing(fd: c_int) -> Result<usize, Errno> {
     if waits { Err(Errno::EAGAIN) } else { Ok(0) }
 }
 
-/// After a write that failed with `errno`: the error for the program, the signal raised.
+/// After a write by `api` of `asked` octets that failed with `errno`: the error for the program,
+/// the signal raised.
 #[cold]
-pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {
+pub(crate) fn after_write(
+    fd: c_int,
+    (api, asked): (Api, usize),
+    errno: Errno,
+    signal: Signal,
+) -> Errno {
     let errno = match errno {
         Errno::EPIPE | Errno::ECONNRESET | Errno::ENOTCONN => match descriptor::ours(fd) {
             // Linux: the pending error once, then EPIPE.
-            Some(socket) => match options::take_error(&socket) {
-                0 => Errno::EPIPE,
-                pending => Errno(pending),
-            },
+            Some(socket) => {
+                let errno = match options::take_error(&socket) {
+                    0 => Errno::EPIPE,
+                    pending => Errno(pending),
+                };
+                // Before the signal that may end the program.
+                calls::ended(&socket, api, asked, Err(errno));
+                errno
+            }
             None => errno,
         },
         other => other,
@@ -140,25 +159,34 @@ pub(crate) fn after_write(fd: c_int, errno: Errno, signal: Signal) -> Errno {
     errno
 }
 
-/// What a read from `fd` gives, which is ours but not connected.
+/// What a read of `asked` octets from `fd` gives, which is ours but not connected.
 #[cold]
-pub(crate) fn unconnected_read(fd: c_int) -> Result<usize, Errno> {
-    match pending(fd) {
+pub(crate) fn unconnected_read(fd: c_int, asked: usize) -> Result<usize, Errno> {
+    let result = match pending(fd) {
         Some(errno) => Err(errno),
         // shutdown() of it failed, but shut it.
         None if is_shut_for_reading(fd) => Ok(0),
         None => Err(Errno::ENOTCONN),
+    };
+    if let Some(socket) = descriptor::ours(fd) {
+        calls::ended(&socket, Api::Read, asked, result);
     }
+    result
 }
 
 fn is_shut_for_reading(fd: c_int) -> bool {
     sys::poll(fd, libc::POLLRDHUP, 0).is_ok_and(|events| events & libc::POLLRDHUP != 0)
 }
 
-/// The error of a write to `fd`, which is ours but not connected; the signal is raised.
+/// The error of a write by `api` of `asked` octets to `fd`, which is ours but not connected; the
+/// signal is raised.
 #[cold]
-pub(crate) fn unconnected_write(fd: c_int, signal: Signal) -> Errno {
-    pending(fd).unwrap_or_else(|| broken_pipe(signal))
+pub(crate) fn unconnected_write(fd: c_int, (api, asked): (Api, usize), signal: Signal) -> Errno {
+    let pending = pending(fd);
+    if let Some(socket) = descriptor::ours(fd) {
+        calls::ended(&socket, api, asked, Err(pending.unwrap_or(Errno::EPIPE)));
+    }
+    pending.unwrap_or_else(|| broken_pipe(signal))
 }
 
 fn pending(fd: c_int) -> Option<Errno> {

@@ -129,8 +129,8 @@ pub(crate) fn set(socket: &Socket, level: c_int, name: c_int, value: &[u8]) -> R
         }
         Authority::Inq => {
             control::ask(socket, &request)?;
-            let on = c_int::from(value.iter().take(size_of::<c_int>()).any(|&octet| octet != 0));
-            sys::set_option(socket.fd, plug::INQ_MARK, &on)
+            let on = value.iter().take(size_of::<c_int>()).any(|&octet| octet != 0);
+            plug::set_mark(socket.fd, plug::INQ_MARK, on)
         }
         Authority::OtherFamily => {
             as_kernel_tcp(socket.domain, |fd| sys::set_option_octets(fd, level, name, value))

@@ -15,9 +15,13 @@ use crate::descriptor::{self, Hint, Socket};
 use crate::ops::socket;
 use crate::{control, sys};
 
-/// `TCP_INQ`, as the kernel socket carries it where it is set: an option that `AF_UNIX` makes no
-/// use of, and that `recvmsg` can ask for without the stack. The stack sets it on accepted sockets.
-pub(crate) const INQ_MARK: c_int = libc::SO_PRIORITY;
+/// Option of the kernel socket that carries marks: `AF_UNIX` makes no use of it, it may be set to
+/// 0..6 by anybody, and asking for it needs no stack.
+const MARKS: c_int = libc::SO_PRIORITY;
+/// `TCP_INQ` is set. The stack sets it on accepted sockets.
+pub(crate) const INQ_MARK: c_int = 1;
+/// A `connect()` has said that the connection stands: every later one is answered with EISCONN.
+pub(crate) const TOLD_MARK: c_int = 2;
 /// How long the stack may leave its queue of plugs full.
 const PATIENCE_MS: u64 = 10_000;
 /// `SO_SNDBUF` when set to less than the kernel's minimum.
@@ -59,13 +63,16 @@ fn plug_once(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Resu
 
 fn connect(fd: c_int, name: &Name) -> Result<(), Errno> {
     let address = name.to_sockaddr();
-    let deadline_ms = sys::now_ms() + PATIENCE_MS;
+    let mut patience_ms = PATIENCE_MS;
     loop {
         match sys::connect(fd, &address) {
             Ok(()) => return Ok(()),
             Err(Errno::EINTR) => {}
             // The queue is full, and the socket (or its SO_SNDTIMEO) does not wait.
-            Err(Errno::EAGAIN) if sys::now_ms() < deadline_ms => sys::sleep_ms(1),
+            Err(Errno::EAGAIN) if patience_ms > 0 => {
+                sys::sleep_ms(1);
+                patience_ms -= 1;
+            }
             Err(errno @ (Errno::EISCONN | Errno::EBADF)) => return Err(errno),
             Err(_) => return Err(Errno::ENETDOWN),
         }
@@ -104,23 +111,46 @@ pub(crate) fn acknowledge(socket: &Socket, caller: usize) {
     let _ = send(socket, Call::Accept, caller, Filler::Without);
 }
 
-/// Gives a connection that is no longer being made its send buffer back. Tells whether it is
-/// still being made.
-pub(crate) fn settle(fd: c_int) -> Hint {
+/// How far a connection that was plugged with filler has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It is being made.
+    Connecting,
+    /// It stands, and nobody has noticed before.
+    JustMade,
+    /// It stood before, or has failed.
+    Over,
+}
+
+/// Gives a connection that is no longer being made its send buffer back. Tells how far it is.
+pub(crate) fn settle(fd: c_int) -> Progress {
+    let mut progress = Progress::Over;
     if sys::get_option(fd, libc::SO_SNDBUF) == Ok(MIN_SEND_BUFFER) {
         let events = sys::poll(fd, libc::POLLOUT, 0).unwrap_or(0);
         if events == 0 {
-            return Hint::Connecting;
+            return Progress::Connecting;
         }
         // A dead one needs no room, and giving it some would be an edge for epoll.
         if events & libc::POLLHUP == 0
             && let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_RCVBUF)
         {
             let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
+            progress = Progress::JustMade;
         }
     }
     descriptor::note(fd, Hint::Connection);
-    Hint::Connection
+    progress
+}
+
+/// Whether the kernel socket carries `mark`.
+pub(crate) fn has_mark(fd: c_int, mark: c_int) -> bool {
+    sys::get_option::<c_int>(fd, MARKS).is_ok_and(|marks| marks & mark != 0)
+}
+
+/// Puts `mark` on the kernel socket, or takes it away.
+pub(crate) fn set_mark(fd: c_int, mark: c_int, on: bool) -> Result<(), Errno> {
+    let marks = sys::get_option::<c_int>(fd, MARKS)?;
+    sys::set_option(fd, MARKS, &if on { marks | mark } else { marks & !mark })
 }
 
 /// Puts a fresh kernel socket under the number of `socket`, whose own has been connected once and
@@ -143,10 +173,13 @@ pub(crate) fn replace(socket: &Socket) -> Result<Socket, Errno> {
 
 /// Copies what the kernel sockets themselves know of the program's options.
 fn copy_options(from: c_int, to: c_int) {
-    for option in [libc::SO_RCVLOWAT, libc::SO_OOBINLINE, INQ_MARK] {
+    for option in [libc::SO_RCVLOWAT, libc::SO_OOBINLINE] {
         if let Ok(value) = sys::get_option::<c_int>(from, option) {
             let _ = sys::set_option(to, option, &value);
         }
+    }
+    if has_mark(from, INQ_MARK) {
+        let _ = set_mark(to, INQ_MARK, true);
     }
     for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
         if let Ok(value) = sys::get_option::<libc::timeval>(from, option) {

@@ -6,6 +6,7 @@ use tcplab_ipc::message::{How, Request};
 use tcplab_ipc::names::Role;
 
 use crate::descriptor::{self, Hint, Socket};
+use crate::ops::plug::Progress;
 use crate::ops::{names, plug};
 use crate::{control, sys};
 
@@ -49,5 +50,6 @@ fn shutdown_connection(socket: &Socket, how: How) -> Result<(), Errno> {
 }
 
 fn is_connecting(socket: &Socket) -> bool {
-    descriptor::hint(socket.fd) != Hint::Connection && plug::settle(socket.fd) == Hint::Connecting
+    descriptor::hint(socket.fd) != Hint::Connection
+        && plug::settle(socket.fd) == Progress::Connecting
 }

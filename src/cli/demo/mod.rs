@@ -3,116 +3,56 @@
 //! Every scene runs the programs of `examples/`, asks the stack what it sees, prints that, and
 //! checks it: a demo that shows something else than it says ends with status 1. It deliberately
 //! shows nothing that is not asked of the running stack or printed by the programs.
+//!
+//! | what | where |
+//! | --- | --- |
+//! | the scenes | `scenes/` |
+//! | what a scene does and looks at | `stage/` |
+//! | one after the other, and the sum | `playing.rs` |
+//! | the programs | `programs.rs` |
 
-mod closing;
-mod leaking;
-mod opening;
+mod playing;
 mod programs;
+mod scenes;
 mod stage;
-mod waiting;
 
 use core::fmt::Write as _;
 
 use clap::Args;
 
-use self::stage::Stage;
+use self::scenes::{SCENES, Scene, TOUR};
 use super::{Failure, Outcome, print};
 
 /// See it work: real programs, their connections' states, what goes wrong and why
 ///
-/// Without a name: a tour of the five main scenes, in under ten seconds. Each scene checks what
-/// it shows; the exit status is 1 when a check fails. The programs are those of `examples/`,
-/// compiled with cc (or Python ones where there is no cc), in a session of their own.
+/// Without a name: a tour of the five main scenes, in under ten seconds. Each scene runs real
+/// programs in a session of its own, shows the commands that make it happen, and checks what it
+/// shows; the exit status is 1 when a check fails. Whatever takes a minute on the kernel (TIME-WAIT)
+/// takes a minute of the stack's time here, too: `tcplab clock advance` lets it pass in a moment.
+///
+/// The programs are those of `examples/`, compiled with cc (or Python ones where there is no cc);
+/// proxy-502 needs nginx.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  tcplab demo
-  tcplab demo --list
-  tcplab demo restart-eaddrinuse")]
+  tcplab demo                          the tour
+  tcplab demo --list                   names and titles
+  tcplab demo S06 ghost-corruption     two scenes, by number or by name
+  tcplab demo --all                    every scene; the story of those that fail, and a table
+  tcplab demo --all --verbose          every scene's story")]
 pub(super) struct Arguments {
-    /// Scenes to show
+    /// Scenes to show, by name or number
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// List the scenes
     #[arg(long)]
     list: bool,
-    /// Show every scene
+    /// Play every scene; tell only what fails, and sum up
     #[arg(long, conflicts_with = "names")]
     all: bool,
+    /// With --all: tell every scene's story
+    #[arg(short, long, requires = "all")]
+    verbose: bool,
 }
-
-/// Plays the scene; checks are counted by the stage.
-type Play = fn(&mut Stage) -> Result<(), Failure>;
-
-struct Scene {
-    name: &'static str,
-    title: &'static str,
-    tour: Tour,
-    play: Play,
-}
-
-/// Whether a scene is shown without being named.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tour {
-    Part,
-    OnDemand,
-}
-
-const SCENES: [Scene; 9] = [
-    Scene {
-        name: "three-way-handshake",
-        title: "A connection is made by the two stacks; accept() only picks it up",
-        tour: Tour::Part,
-        play: opening::three_way_handshake,
-    },
-    Scene {
-        name: "four-way-close",
-        title: "Each direction is closed by its own FIN; read() == 0 is the other side's",
-        tour: Tour::Part,
-        play: closing::four_way_close,
-    },
-    Scene {
-        name: "half-close",
-        title: "After our FIN we still receive",
-        tour: Tour::Part,
-        play: closing::half_close,
-    },
-    Scene {
-        name: "restart-eaddrinuse",
-        title: "The server is dead, and its port is still in use",
-        tour: Tour::Part,
-        play: waiting::restart_eaddrinuse,
-    },
-    Scene {
-        name: "close-wait-leak",
-        title: "A server that forgets close() collects CLOSE-WAIT",
-        tour: Tour::Part,
-        play: leaking::close_wait_leak,
-    },
-    Scene {
-        name: "last-reference",
-        title: "A forked child holds a copy: no FIN until the last one is closed",
-        tour: Tour::OnDemand,
-        play: leaking::last_reference,
-    },
-    Scene {
-        name: "time-wait-expires",
-        title: "TIME-WAIT outlives the programs, ends after 2MSL, and sends nothing",
-        tour: Tour::OnDemand,
-        play: waiting::time_wait_expires,
-    },
-    Scene {
-        name: "server-closes-first",
-        title: "TIME-WAIT gathers on the side that closes first, and costs it no port",
-        tour: Tour::OnDemand,
-        play: waiting::server_closes_first,
-    },
-    Scene {
-        name: "port-exhaustion",
-        title: "A client that closes first runs out of ports",
-        tour: Tour::OnDemand,
-        play: waiting::port_exhaustion,
-    },
-];
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     if arguments.list {
@@ -120,32 +60,33 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         return Ok(0);
     }
     let chosen = choose(arguments)?;
-    let mut stage = Stage::set()?;
-    for scene in chosen {
-        stage.open(scene.name, scene.title)?;
-        (scene.play)(&mut stage)?;
+    match arguments.all && !arguments.verbose {
+        true => playing::quietly(&chosen),
+        false => playing::aloud(&chosen),
     }
-    stage.close()
 }
 
 fn choose(arguments: &Arguments) -> Result<Vec<&'static Scene>, Failure> {
-    if arguments.names.is_empty() {
-        let shown = |scene: &&Scene| arguments.all || scene.tour == Tour::Part;
-        return Ok(SCENES.iter().filter(shown).collect());
+    if arguments.all {
+        return Ok(SCENES.iter().collect());
     }
-    let find = |name: &String| {
-        SCENES.iter().find(|scene| scene.name == name.as_str()).ok_or_else(|| {
+    let find = |name: &str| {
+        let is_meant = |scene: &&Scene| scene.name == name || scene.id.eq_ignore_ascii_case(name);
+        SCENES.iter().find(is_meant).ok_or_else(|| {
             Failure::usage(format!("there is no scene '{name}'; `tcplab demo --list` lists them"))
         })
     };
-    arguments.names.iter().map(find).collect()
+    match arguments.names.is_empty() {
+        true => TOUR.iter().map(|name| find(name)).collect(),
+        false => arguments.names.iter().map(|name| find(name)).collect(),
+    }
 }
 
 fn list() -> String {
     let mut text = String::new();
-    for scene in &SCENES {
-        let tour = if scene.tour == Tour::Part { '*' } else { ' ' };
-        let _ = writeln!(text, "{tour} {:<20} {}", scene.name, scene.title);
+    for scene in SCENES {
+        let tour = if TOUR.contains(&scene.name) { '*' } else { ' ' };
+        let _ = writeln!(text, "{tour} {}  {:<20} {}", scene.id, scene.name, scene.title);
     }
     text.push_str("* part of the tour that `tcplab demo` shows\n");
     text
@@ -155,21 +96,18 @@ fn list() -> String {
 mod tests {
     use super::*;
 
-    fn arguments(names: &[&str], all: bool) -> Arguments {
+    fn names(names: &[&str], all: bool) -> Result<Vec<&'static str>, Failure> {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        Arguments { names, list: false, all }
+        let scenes = choose(&Arguments { names, list: false, all, verbose: false })?;
+        Ok(scenes.iter().map(|scene| scene.name).collect())
     }
 
     #[test]
-    fn scenes_are_chosen_by_name_or_by_the_tour() {
-        let names = |arguments: Arguments| {
-            choose(&arguments).map(|scenes| scenes.iter().map(|scene| scene.name).collect())
-        };
-        let one: Vec<&str> = names(arguments(&["half-close"], false)).unwrap();
-        assert_eq!(one, ["half-close"]);
-        assert_eq!(names(arguments(&[], false)).unwrap().len(), 5);
-        assert_eq!(names(arguments(&[], true)).unwrap().len(), SCENES.len());
-        assert_eq!(names(arguments(&["no-such"], false)).unwrap_err().status, super::super::USAGE);
+    fn scenes_are_chosen_by_name_by_number_or_by_the_tour() {
+        assert_eq!(names(&["half-close", "s06"], false).unwrap(), ["half-close", "lost-last-ack"]);
+        assert_eq!(names(&[], false).unwrap(), TOUR);
+        assert_eq!(names(&[], true).unwrap().len(), SCENES.len());
+        assert_eq!(names(&["no-such"], false).unwrap_err().status, super::super::USAGE);
     }
 
     #[test]

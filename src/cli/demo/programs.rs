@@ -1,6 +1,7 @@
 //! The programs that a demo runs: the C examples, compiled when they are needed; Python ones with
 //! the same command line where there is no C compiler.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -27,12 +28,16 @@ macro_rules! programs {
 
 programs! {
     BULK_SERVER = "bulk_server";
+    CALLS = "calls";
     CLIENT = "client";
     CLOSES_FIRST = "closes_first";
+    CONNECT_OFTEN = "connect_often";
     CORRECT_SERVER = "correct_server";
     ECHO_SERVER = "echo_server";
     FORK_SERVER = "fork_server";
     HALF_CLOSE_CLIENT = "half_close_client";
+    HTTP_GET = "http_get";
+    LEAK_IGNORES_EOF = "leak_ignores_eof";
     LEAK_NEVER_CLOSES = "leak_never_closes";
 }
 
@@ -54,6 +59,7 @@ pub(super) enum Language {
 pub(super) struct Workshop {
     directory: PathBuf,
     language: Language,
+    files: Cell<u32>,
 }
 
 impl Workshop {
@@ -69,7 +75,8 @@ impl Workshop {
             }
         };
         let name = format!("tcplab-demo-{}", std::process::id());
-        let workshop = Workshop { directory: std::env::temp_dir().join(name), language };
+        let workshop =
+            Workshop { directory: std::env::temp_dir().join(name), language, files: Cell::new(0) };
         let prepare = || {
             fs::create_dir(&workshop.directory)?;
             for (name, text) in HEADERS.into_iter().chain([(PYTHON_FILE, PYTHON)]) {
@@ -83,8 +90,10 @@ impl Workshop {
         Ok(workshop)
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
+    /// A new file in it, whose name ends in `name`.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        let count = self.files.replace(self.files.get() + 1);
+        self.directory.join(format!("{count}-{name}"))
     }
 
     pub(super) fn language(&self) -> Language {
@@ -112,7 +121,7 @@ impl Workshop {
     fn compile(&self, program: Program, path: &Path) -> Result<(), Failure> {
         let source = self.directory.join(program.name).with_extension("c");
         let compiled = fs::write(&source, program.source).and_then(|()| {
-            Command::new("cc").arg("-pthread").arg(&source).arg("-o").arg(path).output()
+            Command::new("cc").args(["-g", "-pthread"]).arg(&source).arg("-o").arg(path).output()
         });
         match compiled {
             Ok(output) if output.status.success() => Ok(()),

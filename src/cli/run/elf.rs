@@ -1,5 +1,5 @@
-//! What an executable file says of itself, as far as it decides whether a library can be
-//! preloaded into it: word size, machine, program interpreter, Go.
+//! What an executable file says of itself: whether a library can be preloaded into it (word size,
+//! machine, program interpreter, Go), and where its parts are in memory.
 //!
 //! System V ABI, chapters "ELF Header" and "Program Header". It deliberately reads no sections:
 //! the loader reads none either, and a stripped file has none.
@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+const PT_LOAD: u32 = 1;
 const PT_INTERP: u32 = 3;
 const PT_NOTE: u32 = 4;
 /// Type of the note with which the Go linker signs (`cmd/link`, "Go build ID").
@@ -19,7 +20,7 @@ const MAX_HEADERS: u16 = 256;
 
 /// An executable file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Elf {
+pub(in crate::cli) struct Elf {
     /// Octet 4 (`EI_CLASS`) and 5 (`EI_DATA`) and `e_machine`: what must be equal for two files
     /// to run in one process.
     pub(super) kind: Kind,
@@ -27,6 +28,17 @@ pub(super) struct Elf {
     pub(super) interpreter: Option<String>,
     /// Linked by the Go tool chain.
     pub(super) go: bool,
+    /// What is loaded into memory.
+    loads: Vec<Load>,
+}
+
+/// A part of the file that is loaded into memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Load {
+    offset: u64,
+    len: u64,
+    /// Where the file wants it.
+    address: u64,
 }
 
 /// Word size, octet order, machine.
@@ -55,7 +67,7 @@ impl core::fmt::Display for Kind {
 
 impl Elf {
     /// Reads the headers of `file`; `None` where it is not an ELF file.
-    pub(super) fn read(file: &File) -> io::Result<Option<Elf>> {
+    pub(in crate::cli) fn read(file: &File) -> io::Result<Option<Elf>> {
         let mut head = [0; 64];
         let len = read_up_to(file, &mut head, 0)?;
         if len < 52 || !head.starts_with(b"\x7fELF") {
@@ -64,7 +76,7 @@ impl Elf {
         let (wide, big_endian) = (head[4] == 2, head[5] == 2);
         let field = Fields { bytes: &head, big_endian };
         let kind = Kind { wide, big_endian, machine: field.u16(18) };
-        let mut elf = Elf { kind, interpreter: None, go: false };
+        let mut elf = Elf { kind, interpreter: None, go: false, loads: Vec::new() };
         let (table_at, entry_len, entries) = if wide {
             (field.u64(32), field.u16(54), field.u16(56))
         } else {
@@ -81,6 +93,16 @@ impl Elf {
         Ok(Some(elf))
     }
 
+    /// The address, as the file (and its debug information) counts them, of what is at `offset` in
+    /// the file; `None` for what is not loaded.
+    pub(in crate::cli) fn address_of(&self, offset: u64) -> Option<u64> {
+        let load = self
+            .loads
+            .iter()
+            .find(|load| offset.checked_sub(load.offset).is_some_and(|within| within < load.len))?;
+        load.address.checked_add(offset - load.offset)
+    }
+
     fn take_header(&mut self, file: &File, header: &Fields<'_>) -> io::Result<()> {
         let (at, len) = if self.kind.wide {
             (header.u64(8), header.u64(32))
@@ -88,6 +110,10 @@ impl Elf {
             (u64::from(header.u32(4)), u64::from(header.u32(16)))
         };
         let kind = header.u32(0);
+        if kind == PT_LOAD {
+            let address = if self.kind.wide { header.u64(16) } else { u64::from(header.u32(8)) };
+            self.loads.push(Load { offset: at, len, address });
+        }
         if kind != PT_INTERP && kind != PT_NOTE {
             return Ok(());
         }
@@ -177,6 +203,14 @@ mod tests {
         assert_eq!(elf.kind, own.kind);
         assert!(elf.interpreter.unwrap().contains("ld"));
         assert!(!elf.go);
+    }
+
+    #[test]
+    fn what_is_loaded_has_an_address() {
+        let elf = read("/proc/self/exe").unwrap();
+        let first = elf.loads[0];
+        assert_eq!(elf.address_of(first.offset), Some(first.address));
+        assert_eq!(elf.address_of(u64::MAX), None);
     }
 
     #[test]

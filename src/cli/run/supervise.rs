@@ -21,6 +21,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::preload::FILE_NAME;
 use super::super::{Failure, Outcome};
+use super::check::Examiner;
 use super::preflight::{NOT_EXECUTABLE, NOT_FOUND, NOT_RUN};
 
 /// Environment variable with the descriptor for the shim's octet.
@@ -41,7 +42,7 @@ const PASSED_ON: [libc::c_int; 7] = [
 ];
 
 /// Runs `command` to its end; gives the exit status that this process should have.
-pub(super) fn run(mut command: Command, name: &OsStr) -> Outcome {
+pub(super) fn run(mut command: Command, name: &OsStr, examiner: Option<Examiner>) -> Outcome {
     let os = |doing: &str, e: io::Error| Failure {
         sentence: format!("cannot {doing}: {e}"),
         status: NOT_RUN,
@@ -54,11 +55,13 @@ pub(super) fn run(mut command: Command, name: &OsStr) -> Outcome {
     unsafe { command.pre_exec(move || become_replaceable(&mask, parent)) };
     let child = command.spawn().map_err(|e| not_executed(name, &e))?;
     drop(token);
-    let status = Supervisor { child, signals, proof: Some(proof) }.wait(name)?;
-    Ok(match (status.code(), status.signal()) {
+    let mut supervisor = Supervisor { child, signals, proof: Some(proof), examiner };
+    let status = supervisor.wait(name)?;
+    let status = match (status.code(), status.signal()) {
         (Some(code), _) => code as u8,
         (None, signal) => 128 + signal.unwrap_or(0) as u8,
-    })
+    };
+    supervisor.examiner.map_or(Ok(status), |examiner| examiner.finish(status))
 }
 
 fn not_executed(name: &OsStr, error: &io::Error) -> Failure {
@@ -128,13 +131,17 @@ struct Supervisor {
     signals: Signals,
     /// Read end of the pipe; `None` once the shim has proved itself.
     proof: Option<OwnedFd>,
+    /// Looks at what is leaked; `None` where nobody wants that.
+    examiner: Option<Examiner>,
 }
 
 impl Supervisor {
-    fn wait(mut self, name: &OsStr) -> Result<ExitStatus, Failure> {
+    fn wait(&mut self, name: &OsStr) -> Result<ExitStatus, Failure> {
         loop {
             self.sleep();
+            self.examine_leaver();
             for signal in self.signals.take() {
+                self.examine_before(signal);
                 // SAFETY: the child is not reaped yet, so the number is its own.
                 unsafe { libc::kill(self.child.id().cast_signed(), signal) };
             }
@@ -158,10 +165,31 @@ impl Supervisor {
         }
     }
 
+    /// Looks at a process that waits for that to end.
+    fn examine_leaver(&mut self) {
+        let Some(examiner) = &mut self.examiner else { return };
+        let Some(source) = examiner.source() else { return };
+        let mut set = [PollFd::new(&source, PollFlags::IN)];
+        if poll(&mut set, Some(&Timespec::default())) == Ok(1) {
+            examiner.look_at_leaver();
+        }
+    }
+
+    /// Looks at all processes before a signal that may end them.
+    fn examine_before(&mut self, signal: libc::c_int) {
+        if let Some(examiner) = &mut self.examiner
+            && signal != libc::SIGWINCH
+        {
+            examiner.look_at_all();
+        }
+    }
+
     /// Until a signal, the end of the child or the proof; or a while, as long as there is none.
     fn sleep(&self) {
         let mut set = vec![PollFd::new(&self.signals.source, PollFlags::IN)];
         set.extend(self.proof.as_ref().map(|proof| PollFd::new(proof, PollFlags::IN)));
+        let leavers = self.examiner.as_ref().and_then(Examiner::source);
+        set.extend(leavers.as_ref().map(|leavers| PollFd::new(leavers, PollFlags::IN)));
         let limit = self.proof.as_ref().map(|_| &LOOK_INTERVAL);
         let _ = poll(&mut set, limit);
     }

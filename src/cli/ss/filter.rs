@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use tcplab::inspect::SocketRow;
 
 /// States as `ss` prints them, in the order of its documentation.
-const STATES: [&str; 11] = [
+pub(in crate::cli) const STATES: [&str; 11] = [
     "ESTAB",
     "SYN-SENT",
     "SYN-RECV",
@@ -23,20 +23,20 @@ const STATES: [&str; 11] = [
 
 /// A set of states.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct States(u16);
+pub(in crate::cli) struct States(u16);
 
 impl States {
     const NONE: States = States(0);
     /// Every state.
-    pub(super) const ALL: States = States((1 << STATES.len()) - 1);
+    pub(in crate::cli) const ALL: States = States((1 << STATES.len()) - 1);
     /// What `ss` shows unless asked for other states.
-    pub(super) const DEFAULT: States = States::ALL
+    pub(in crate::cli) const DEFAULT: States = States::ALL
         .without(States::of("LISTEN"))
         .without(States::of("UNCONN"))
         .without(States::of("TIME-WAIT"))
         .without(States::of("SYN-RECV"));
     /// `-l`
-    pub(super) const LISTENING: States = States::of("LISTEN").with(States::of("UNCONN"));
+    pub(in crate::cli) const LISTENING: States = States::of("LISTEN").with(States::of("UNCONN"));
 
     const fn of(name: &str) -> States {
         let mut index = 0;
@@ -79,12 +79,12 @@ impl States {
     }
 
     /// Whether the set contains the state of that name.
-    pub(super) fn contains(self, state: &str) -> bool {
+    pub(in crate::cli) fn contains(self, state: &str) -> bool {
         self.0 & States::of(state).0 != 0
     }
 
     /// Whether all rows are in the same state, so that no column need tell it.
-    pub(super) fn is_single(self) -> bool {
+    pub(in crate::cli) fn is_single(self) -> bool {
         self.0.count_ones() == 1
     }
 }
@@ -105,9 +105,9 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// What the words after the options ask for.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Filter {
+pub(in crate::cli) struct Filter {
     /// States named, `None` where none is.
-    pub(super) states: Option<States>,
+    pub(in crate::cli) states: Option<States>,
     /// Condition on ports and addresses.
     condition: Option<Condition>,
 }
@@ -142,7 +142,7 @@ type Network = Option<(IpAddr, u8)>;
 
 impl Filter {
     /// Reads the words; the error is one sentence.
-    pub(super) fn parse(words: &[String]) -> Result<Filter, String> {
+    pub(in crate::cli) fn parse(words: &[String]) -> Result<Filter, String> {
         // `( sport = :80 )` may come as one word or as several, and `(` needs no space.
         let text = words.join(" ").replace('(', " ( ").replace(')', " ) ");
         let mut parser = Parser { words: text.split_whitespace().peekable() };
@@ -158,7 +158,7 @@ impl Filter {
     }
 
     /// Whether the condition holds for a socket (states are not looked at).
-    pub(super) fn admits(&self, row: &SocketRow) -> bool {
+    pub(in crate::cli) fn admits(&self, row: &SocketRow) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.holds(row))
     }
 }

@@ -3,9 +3,9 @@
 //! The stack tells the rows, `/proc` who holds them. It deliberately resolves no names: addresses and
 //! ports are printed as numbers, with or without `-n`.
 
-mod filter;
+pub(super) mod filter;
 pub(super) mod holders;
-mod table;
+pub(super) mod table;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,8 +13,11 @@ use tcplab::client::{Client, Error};
 use tcplab::inspect::SocketRow;
 use tcplab::ipc::names::Session;
 
+pub(super) use self::filter::STATES;
 use self::filter::{Filter, States};
 use self::holders::{HeldById, Holder};
+#[cfg(test)]
+pub(super) use self::table::tests::row as test_row;
 use super::{Failure, Outcome, notice, print, print_json};
 
 /// Show the session's sockets, as ss(8) shows the kernel's
@@ -124,12 +127,12 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
-/// What `tcplab ss -tanpo` prints of these sockets.
-pub(super) fn table_tanpo(sockets: &[Socket]) -> String {
+/// What `tcplab ss -tan` prints of these sockets, with the columns of `-o` and `-p` or without.
+pub(super) fn table_of(sockets: &[Socket], timers: bool, processes: bool) -> String {
     let columns = table::Columns {
         state: true,
-        timers: true,
-        processes: true,
+        timers,
+        processes,
         extended: false,
         info: false,
         header: true,
@@ -137,15 +140,21 @@ pub(super) fn table_tanpo(sockets: &[Socket]) -> String {
     table::table(sockets, columns)
 }
 
+/// Every socket, in the same order, without looking for its holders.
+pub(super) fn sockets_without_holders(client: &mut Client) -> Result<Vec<Socket>, Error> {
+    Ok(join(client.sockets()?, &HeldById::new()))
+}
+
 /// Every socket with its holders, IPv4 before IPv6, listeners first, then by port.
 pub(super) fn sockets(client: &mut Client) -> Result<Vec<Socket>, Error> {
     let rows = client.sockets()?;
-    Ok(join(rows, holders::find(client.session())))
+    Ok(join(rows, &holders::find(client.session())))
 }
 
-fn join(rows: Vec<SocketRow>, mut held: HeldById) -> Vec<Socket> {
+/// Rows with those who hold them, in that order.
+pub(super) fn join(rows: Vec<SocketRow>, held: &HeldById) -> Vec<Socket> {
     let with_holders = |row: SocketRow| {
-        let held = held.remove(&row.id).unwrap_or_default();
+        let held = held.get(&row.id).cloned().unwrap_or_default();
         Socket { row, inode: held.inode, holders: held.holders }
     };
     let mut sockets: Vec<Socket> = rows.into_iter().map(with_holders).collect();
@@ -172,7 +181,7 @@ mod tests {
             row("TIME-WAIT", "127.0.0.1:9", Some("127.0.0.1:80")),
             listener,
         ];
-        let sockets = join(rows, HeldById::from([("00000000000000aa".to_owned(), held)]));
+        let sockets = join(rows, &HeldById::from([("00000000000000aa".to_owned(), held)]));
         let states: Vec<&str> = sockets.iter().map(|socket| socket.row.state.as_str()).collect();
         assert_eq!(states, ["LISTEN", "TIME-WAIT", "ESTAB"]);
         assert_eq!((sockets[0].inode, &sockets[0].holders[..]), (9, &[holder][..]));
@@ -181,7 +190,7 @@ mod tests {
 
     #[test]
     fn as_json_a_socket_is_one_flat_object() {
-        let socket = join(vec![row("ESTAB", "127.0.0.1:1", None)], HeldById::new()).remove(0);
+        let socket = join(vec![row("ESTAB", "127.0.0.1:1", None)], &HeldById::new()).remove(0);
         let json = serde_json::to_value(socket).unwrap();
         assert_eq!(json["state"], "ESTAB");
         assert_eq!(json["local"], "127.0.0.1:1");

@@ -74,11 +74,7 @@ fn line(row: &Row, widths: &[usize; CELLS], columns: Columns) -> String {
 fn cells(socket: &Socket, columns: Columns) -> Row {
     let row = &socket.row;
     let (local, local_port) = address(row, row.local);
-    let peer = row.peer.unwrap_or(match row.local {
-        SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
-        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-    });
-    let (peer, peer_port) = address(row, peer);
+    let (peer, peer_port) = address(row, peer(row));
     [
         row.state.clone(),
         row.recv_q.to_string(),
@@ -91,8 +87,16 @@ fn cells(socket: &Socket, columns: Columns) -> Row {
     ]
 }
 
+/// The peer, or no address where there is none.
+pub(in crate::cli) fn peer(row: &SocketRow) -> SocketAddr {
+    row.peer.unwrap_or(match row.local {
+        SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    })
+}
+
 /// Address and port; a wildcard of a socket that takes both families is `*`, as is port 0.
-fn address(row: &SocketRow, address: SocketAddr) -> (String, String) {
+pub(in crate::cli) fn address(row: &SocketRow, address: SocketAddr) -> (String, String) {
     let port = match address.port() {
         0 => "*".to_owned(),
         port => port.to_string(),
@@ -139,17 +143,17 @@ fn process(socket: &Socket, columns: Columns) -> String {
     parts.join(" ")
 }
 
-fn users(holders: &[Holder]) -> String {
+pub(in crate::cli) fn users(holders: &[Holder]) -> String {
     let one =
         |holder: &Holder| format!("(\"{}\",pid={},fd={})", holder.name, holder.pid, holder.fd);
     format!("users:({})", holders.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
-fn timer(timer: &TimerRow) -> String {
+pub(in crate::cli) fn timer(timer: &TimerRow) -> String {
     format!("timer:({},{},{})", timer.name, duration(timer.left_ms), timer.count)
 }
 
-fn extended(socket: &Socket) -> String {
+pub(in crate::cli) fn extended(socket: &Socket) -> String {
     let row = &socket.row;
     let mut parts = Vec::new();
     if row.uid != 0 {
@@ -209,4 +213,4 @@ pub(in crate::cli) fn age(ms: u64) -> String {
 
 #[cfg(test)]
 #[path = "table_tests.rs"]
-pub(super) mod tests;
+pub(in crate::cli) mod tests;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(in crate::cli::ss) fn row(state: &str, local: &str, peer: Option<&str>) -> SocketRow {
+pub(in crate::cli) fn row(state: &str, local: &str, peer: Option<&str>) -> SocketRow {
     SocketRow {
         id: String::new(),
         state: state.to_owned(),
@@ -19,6 +19,7 @@ pub(in crate::cli::ss) fn row(state: &str, local: &str, peer: Option<&str>) -> S
         orphan: false,
         uid: 0,
         info: String::new(),
+        usage: Default::default(),
     }
 }
 

@@ -30,14 +30,15 @@ impl SocketOptions {
     }
 
     /// The settings of a connection to `remote`.
-    pub(in crate::host) fn config(&self, sysctls: &Sysctls, mtu: usize, remote: IpAddr) -> Config {
+    pub(in crate::host) fn config(&self, sysctls: &Sysctls, remote: IpAddr) -> Config {
         let seconds = |s: i64| Duration::from_secs(s.unsigned_abs());
         let count = |key| sysctls.number(key).clamp(0, 255) as u8;
-        let mss = match (path_mss(mtu, remote), self.max_segment) {
+        let mss = match (path_mss(sysctls.mtu(), remote), self.max_segment) {
             (path, 0) => path,
             (path, own) => path.min(own),
         };
-        let [_, receive_start, receive_most] = sysctls.sizes(Key::Rmem);
+        let [_, receive_start, most] = sysctls.sizes(Key::Rmem);
+        let receive_most = if sysctls.is_on(Key::ModerateRcvbuf) { most } else { receive_start };
         // Linux counts overhead against a buffer that was set: half of it is for octets.
         let fixed = |doubled: Option<u32>| doubled.map(|octets| octets as usize / 2);
         let clamp = match self.window_clamp {
@@ -77,7 +78,8 @@ impl SocketOptions {
                 s if s < 0 => Duration::ZERO,
                 s => seconds(s.into()),
             }),
-            msl: Duration::from_millis(sysctls.number(Key::MslMs).unsigned_abs()),
+            msl: sysctls.millis(Key::MslMs),
+            rto_initial: sysctls.millis(Key::InitRtoMs),
             rto_min: Duration::from_micros(
                 self.rto_min_us.map_or(sysctls.number(Key::RtoMin).unsigned_abs(), u64::from),
             ),
@@ -87,7 +89,13 @@ impl SocketOptions {
             congestion: self.congestion(sysctls),
             slow_start_after_idle: sysctls.is_on(Key::SlowStartAfterIdle),
             challenge_ack_limit: sysctls.number(Key::ChallengeAckLimit).unsigned_abs() as u32,
-            ..Config::default()
+            delayed_ack: sysctls.millis(Key::DelackMs),
+            initial_window: sysctls.number(Key::InitCwnd).unsigned_abs() as u32,
+            invalid_interval: sysctls.millis(Key::InvalidRatelimit),
+            reordering: sysctls.number(Key::Reordering).unsigned_abs() as u32,
+            min_send_mss: sysctls.number(Key::MinSndMss).unsigned_abs() as u16,
+            pingpong_threshold: count(Key::PingpongThresh),
+            stdurg: sysctls.is_on(Key::Stdurg),
         }
     }
 }
@@ -104,7 +112,7 @@ impl Host {
             && let Some(connection) = socket.connection()
         {
             let remote = connection.tcb.tuple().remote.ip();
-            let config = socket.options.config(&self.sysctls, self.mtu, remote);
+            let config = socket.options.config(&self.sysctls, remote);
             if let Some(connection) = socket.connection_mut() {
                 connection.tcb.configure(config);
             }
@@ -118,7 +126,7 @@ impl Host {
         for socket in self.sockets.iter_mut() {
             if let Some(connection) = socket.connection() {
                 let remote = connection.tcb.tuple().remote.ip();
-                let config = socket.options.config(&self.sysctls, self.mtu, remote);
+                let config = socket.options.config(&self.sysctls, remote);
                 if let Some(connection) = socket.connection_mut() {
                     // Chosen once, when the connection begins.
                     let congestion = connection.tcb.config().congestion;

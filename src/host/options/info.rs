@@ -12,8 +12,6 @@ const TCP_INFO_LEN: usize = 280;
 const OPTION_TIMESTAMPS: u8 = 1;
 const OPTION_SACK: u8 = 2;
 const OPTION_WINDOW_SCALE: u8 = 4;
-/// Where Linux starts to take reordering for loss.
-const REORDERING: u32 = 3;
 
 /// The kernel's numbers of the states.
 fn number(state: State) -> u8 {
@@ -64,7 +62,7 @@ impl Host {
             Role::Connection(connection) => {
                 let info = connection.tcb.info(now);
                 let unsent = connection.tcb.queues().unsent;
-                connection_info(state, &info, unsent as u32, self.mtu as u32)
+                connection_info(state, &info, unsent as u32, self.sysctls.mtu() as u32)
             }
             Role::Listening(listener) => listener_info(state, listener),
             Role::Idle => vec![state],
@@ -125,7 +123,7 @@ fn connection_info(state: u8, info: &Info, unsent: u32, path_mtu: u32) -> Vec<u8
         ssthresh,
         info.cwnd / mss,
         info.advmss,
-        REORDERING,
+        info.reordering,
     ]);
     fields.words(&[0, info.rcv_space, info.total_retrans]);
     fields.longs(&[u64::MAX, u64::MAX, info.bytes_acked, info.bytes_received]);

@@ -19,7 +19,7 @@ const IP_LOCAL_PORT_RANGE: i32 = 51;
 /// Traffic class bits that a stream socket cannot set: they are ECN's.
 const ECN_MASK: i32 = 3;
 /// MTU of the loopback interface, as IP_MTU shows it.
-const LOOPBACK_MTU: i32 = 65_535;
+const MOST_IP_MTU: usize = 65_535;
 
 const SIMPLE_V4: &[Simple] = &[
     simple(IP_RECVOPTS, 0, Accepts::Bool),
@@ -95,7 +95,7 @@ impl Host {
             libc::IP_BIND_ADDRESS_NO_PORT => options.no_port.into(),
             IP_LOCAL_PORT_RANGE => return Ok(Answer::Number(options.port_range.cast_signed())),
             IP_MTU if socket.peer_name().is_none() => return Err(Errno::ENOTCONN),
-            IP_MTU => LOOPBACK_MTU,
+            IP_MTU => self.sysctls.mtu().min(MOST_IP_MTU) as i32,
             libc::IP_OPTIONS => return Ok(Answer::Octets(Vec::new())),
             _ => options.get_simple(libc::IPPROTO_IP, SIMPLE_V4, name)?,
         }))
@@ -144,7 +144,7 @@ impl Host {
             libc::IPV6_TCLASS => options.traffic_class.into(),
             libc::IPV6_FREEBIND => options.free_bind.into(),
             libc::IPV6_MTU if socket.peer_name().is_none() => return Err(Errno::ENOTCONN),
-            libc::IPV6_MTU => LOOPBACK_MTU + 1,
+            libc::IPV6_MTU => self.sysctls.mtu() as i32,
             _ => options.get_simple(libc::IPPROTO_IPV6, SIMPLE_V6, name)?,
         }))
     }

@@ -37,7 +37,7 @@ fn bind_as(lab: &mut Lab, kind: &str, flags: &str, port: u16) -> (SocketKey, Res
         lab.set(s, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1).unwrap();
     }
     let to = SocketAddr::new(ip.parse().unwrap(), port);
-    (s, lab.call(|host, now| host.bind(now, s, to)))
+    (s, lab.call(|host, _| host.bind(s, to)))
 }
 
 fn outcome(lab: &mut Lab, first: &str, second: &str, flags: (&str, &str), listens: bool) -> char {

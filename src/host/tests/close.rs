@@ -42,20 +42,20 @@ fn linger_waits_while_something_is_not_acknowledged() {
     let mut lab = Lab(Sim::pair(9));
     lab.0.call(1, |host, now| {
         let listener = host.socket(now, Domain::V4, 0).unwrap();
-        host.bind(now, listener, address("192.0.2.2:80")).unwrap();
+        host.bind(listener, address("192.0.2.2:80")).unwrap();
         host.listen(now, listener, 3).unwrap();
     });
     let client = lab.v4();
     lab.connect(client, "192.0.2.2:80").unwrap();
     linger(&mut lab, client, 5);
     assert_eq!(lab.host().linger(client), None);
-    lab.0.set_filter(Some(Box::new(|_| true)));
+    lab.0.rule("drop any");
     lab.send(client, b"x");
     assert_eq!(lab.host().linger(client), Some(5 * SECOND));
     lab.close(client);
     assert_eq!(lab.host().linger(client), Some(5 * SECOND));
     lab.0.take_events(0);
-    lab.0.set_filter(None);
+    lab.0.clear_links();
     lab.0.run_for(SECOND);
     assert!(lab.0.take_events(0).contains(&HostEvent::Drained(client)));
     assert_eq!(lab.host().linger(client), None);
@@ -96,7 +96,7 @@ fn four_way_close_is_four_segments() {
     let mut lab = Lab(Sim::pair(2));
     lab.0.call(1, |host, now| {
         let listener = host.socket(now, Domain::V4, 0).unwrap();
-        host.bind(now, listener, address("192.0.2.2:80")).unwrap();
+        host.bind(listener, address("192.0.2.2:80")).unwrap();
         host.listen(now, listener, 3).unwrap();
     });
     let client = lab.v4();
@@ -144,7 +144,7 @@ fn too_many_orphans_are_reset() {
 fn an_orphan_that_nobody_answers_is_given_up() {
     let mut lab = Lab::new();
     let (client, _server) = pair(&mut lab);
-    lab.0.set_filter(Some(Box::new(|_| true)));
+    lab.0.rule("drop any");
     lab.send(client, b"x");
     lab.close(client);
     lab.0.run_for(Duration::from_secs(3600));
@@ -194,7 +194,7 @@ fn a_reset_connection_gives_its_port_back_and_can_be_bound_but_not_connected() {
 #[test]
 fn shutdown_in_syn_sent_gives_the_connection_up() {
     let mut lab = Lab::new();
-    lab.0.set_filter(Some(Box::new(|_| true)));
+    lab.0.rule("drop any");
     let s = lab.v4();
     lab.call(|host, now| host.connect(now, s, address("127.0.0.1:1"))).unwrap();
     assert_eq!(lab.call(|host, now| host.shutdown(now, s, How::Read)), Ok(()));

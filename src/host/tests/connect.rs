@@ -138,7 +138,7 @@ fn shutdown_of_a_failed_connect_leaves_a_socket_that_can_only_be_bound() {
 #[test]
 fn a_syn_that_nobody_answers_times_out_after_the_retries() {
     let mut lab = Lab(Sim::pair(1));
-    lab.0.set_filter(Some(Box::new(|_| true)));
+    lab.0.rule("drop any");
     let s = lab.v4();
     start(&mut lab, s, "192.0.2.2:80").unwrap();
     assert_eq!(lab.state(s), "SYN-SENT");

@@ -41,6 +41,8 @@ const OPTIONS: [(i32, i32); 8] = [
     (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
 ];
 
+const BAD_WIRE: &str = "delay 5ms 5ms loss 5% duplicate 10% corrupt 5%";
+
 fn forged(dice: &mut Dice) -> Vec<u8> {
     let mut octets = Vec::new();
     let header = Header {
@@ -69,7 +71,7 @@ fn step(lab: &mut Lab, dice: &mut Dice, sockets: &mut Vec<SocketKey>) {
             let domain = dice.of(&[Domain::V4, Domain::V6]);
             sockets.push(lab.socket(domain));
         }
-        (2, Some(s)) => drop(lab.call(|host, now| host.bind(now, s, to))),
+        (2, Some(s)) => drop(lab.call(|host, _| host.bind(s, to))),
         (3, Some(s)) => drop(lab.listen(s, dice.below(4) as i32 - 1)),
         (4 | 5, Some(s)) => {
             let _ = lab.0.call_only(0, |host, now| host.connect(now, s, to));
@@ -115,7 +117,7 @@ fn arbitrary_calls_neither_panic_nor_leak() {
             let (client, server) = lab.connection("127.0.0.1:80");
             sockets.extend([client, server]);
         }
-        lab.0.set_loss(dice.of(&[0, 0, 200]));
+        lab.0.netem(dice.of(&["loss 0%", "loss 20%", BAD_WIRE]));
         for _ in 0..200 {
             step(&mut lab, &mut dice, &mut sockets);
         }
@@ -125,7 +127,7 @@ fn arbitrary_calls_neither_panic_nor_leak() {
         for s in sockets {
             lab.close(s);
         }
-        lab.0.set_loss(0);
+        lab.0.clear_links();
         lab.0.run_for(Duration::from_secs(7200));
         let status = lab.host().status();
         let left = (status.sockets, status.tcbs, status.orphans, status.time_wait, status.ports);

@@ -204,12 +204,12 @@ fn a_full_syn_queue_drops_syns_where_cookies_are_off() {
     lab.0.call(1, |host, _| host.set_sysctl("net.ipv4.tcp_syncookies", "0")).unwrap();
     let listener = lab.0.call(1, |host, now| {
         let listener = host.socket(now, Domain::V4, 0).unwrap();
-        host.bind(now, listener, address("192.0.2.2:80")).unwrap();
+        host.bind(listener, address("192.0.2.2:80")).unwrap();
         host.listen(now, listener, 3).unwrap();
         listener
     });
     // Nothing comes back, so that every child stays half open.
-    lab.0.set_filter(Some(Box::new(|segment| segment.from.port() == 80)));
+    lab.0.rule("drop from port 80");
     for _ in 0..10 {
         let s = lab.v4();
         lab.call(|host, now| host.connect(now, s, address("192.0.2.2:80"))).unwrap();

@@ -7,7 +7,9 @@ mod fuzz;
 mod listener;
 mod options;
 mod scale;
+mod sysctl;
 mod time_wait;
+mod why;
 
 use core::net::SocketAddr;
 
@@ -51,7 +53,7 @@ impl Lab {
     }
 
     fn bind(&mut self, s: SocketKey, to: &str) -> Result<(), Errno> {
-        self.call(|host, now| host.bind(now, s, address(to)))
+        self.call(|host, _| host.bind(s, address(to)))
     }
 
     fn listen(&mut self, s: SocketKey, backlog: i32) -> Result<(), Errno> {

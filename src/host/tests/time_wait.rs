@@ -39,9 +39,6 @@ fn bind_over_time_wait_needs_so_reuseaddr_on_both() {
             assert_eq!(lab.listen(s, 5), Ok(()));
             continue;
         }
-        let (_, reason) = lab.host().last_refusal().unwrap();
-        assert!(reason.starts_with("port 8080 is in use: 127.0.0.1:8080 - 127.0.0.1:"), "{reason}");
-        assert!(reason.contains("TIME-WAIT for 60.0 s"), "{reason}");
         let elsewhere = lab.v4();
         assert_eq!(lab.bind(elsewhere, "127.0.0.2:8080"), Ok(()));
         lab.0.run_for(TIME_WAIT);
@@ -181,7 +178,7 @@ fn a_retransmitted_fin_is_acknowledged_from_time_wait() {
     let mut lab = Lab(Sim::pair(5));
     let listener = lab.0.call(1, |host, now| {
         let listener = host.socket(now, Domain::V4, 0).unwrap();
-        host.bind(now, listener, address("192.0.2.2:80")).unwrap();
+        host.bind(listener, address("192.0.2.2:80")).unwrap();
         host.listen(now, listener, 3).unwrap();
         listener
     });
@@ -195,10 +192,7 @@ fn a_retransmitted_fin_is_acknowledged_from_time_wait() {
     lab.0.call(1, |host, now| host.accepted(now, server));
     lab.close(client);
     // S06: the last ACK is lost once.
-    let mut armed = true;
-    lab.0.set_filter(Some(Box::new(move |segment| {
-        segment.from.ip() == Sim::address(0) && core::mem::replace(&mut armed, false)
-    })));
+    lab.0.rule("drop ack-of-fin from client nth 1");
     lab.0.call(1, |host, now| host.release(now, server, Release::Graceful));
     assert_eq!(lab.0.host(1).status().orphans, 1);
     lab.0.run_for(SECOND);

@@ -1,8 +1,6 @@
 //! Fifth: check the ACK field (RFC 9293 3.10.7.4, RFC 5961 5, RFC 5681, RFC 6298).
 
-use core::ops::ControlFlow;
-
-use crate::tcp::event::{Event, ResetReason};
+use crate::tcp::event::{Dropped, Event, ResetReason};
 use crate::tcp::flight::Acknowledged;
 use crate::tcp::limits::FALLBACK_RTO;
 use crate::tcp::state::State;
@@ -10,12 +8,12 @@ use crate::tcp::tcb::{Fin, Retransmits, Tcb};
 use crate::time::Instant;
 use crate::wire::SeqNum;
 
-use super::{Arrived, Dropped, NEXT, Step};
+use super::{Arrived, DONE, NEXT, Step, drop_it};
 
 impl Tcb {
     pub(super) fn check_ack(&mut self, now: Instant, arrived: &Arrived<'_>) -> Step {
         if !arrived.header.flags.ack() {
-            return ControlFlow::Break(Dropped::NoAck);
+            return drop_it(Dropped::NoAck);
         }
         let ack = arrived.header.ack;
         if self.state == State::SynReceived {
@@ -35,7 +33,7 @@ impl Tcb {
         let ack = arrived.header.ack;
         if !ack.after(self.snd.una) || ack.after(self.snd.nxt) {
             self.answer_with_reset(arrived, ResetReason::UnacceptableAck);
-            return ControlFlow::Break(Dropped::BadAck);
+            return drop_it(Dropped::BadAck);
         }
         self.snd.wl1 = arrived.seq;
         self.snd.wl2 = ack;
@@ -154,7 +152,7 @@ impl Tcb {
             State::LastAck => {
                 self.transition(now, State::Closed, arrived.cause());
                 self.events.push(Event::Closed);
-                return ControlFlow::Break(Dropped::Over);
+                return DONE;
             }
             _ => {}
         }

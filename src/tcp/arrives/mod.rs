@@ -1,6 +1,6 @@
 //! SEGMENT ARRIVES (RFC 9293 3.10.7): the steps in the RFC's order, one a file.
 //!
-//! Each step says whether the next one is to look at the segment, or why not ([`Dropped`]).
+//! Each step says whether the next one is to look at the segment, or why it was dropped.
 
 mod ack;
 mod closed;
@@ -23,37 +23,21 @@ pub(super) use syn_sent::accept_syn;
 use crate::time::Instant;
 use crate::wire::{Header, Segment, SeqNum};
 
-use super::event::Cause;
-use super::limits::INVALID_ACK_INTERVAL;
+use super::event::{Cause, Dropped, Event};
 use super::state::State;
 use super::tcb::Tcb;
 use super::time_wait::TimeWaitVerdict;
 use super::timers::Timer;
 
-/// Why the rest of a segment was not looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Dropped {
-    /// Out of the receive window.
-    Unacceptable,
-    /// PAWS: older than what was received.
-    OldTimestamp,
-    /// A SYN again, answered by our SYN+ACK again.
-    DuplicateSyn,
-    /// A RST that may be forged, or a SYN: answered by a challenge ACK (RFC 5961).
-    Challenged,
-    /// The connection is over.
-    Over,
-    /// Neither ACK nor what makes one needless.
-    NoAck,
-    /// Acknowledges what cannot be acknowledged.
-    BadAck,
-    /// SYN-SENT wants a SYN or a RST.
-    NotSyn,
-}
-
-/// Whether the next step follows.
-type Step = ControlFlow<Dropped>;
+/// Whether the next step follows; where not, why the segment was dropped, if it was.
+type Step = ControlFlow<Option<Dropped>>;
 const NEXT: Step = ControlFlow::Continue(());
+/// The segment is dealt with.
+const DONE: Step = ControlFlow::Break(None);
+
+fn drop_it(why: Dropped) -> Step {
+    ControlFlow::Break(Some(why))
+}
 
 /// A segment on its way through the steps; trimmed to the window by the first.
 #[derive(Clone, Copy, Debug)]
@@ -131,13 +115,15 @@ impl Tcb {
         self.counters.segments_in += 1;
         let mut arrived = Arrived::new(segment);
         let step = match self.state {
-            State::Closed | State::Listen => ControlFlow::Break(Dropped::Over),
+            State::Closed | State::Listen => drop_it(Dropped::Over),
             State::SynSent => self.arrives_in_syn_sent(now, &mut arrived),
             State::TimeWait => self.arrives_in_time_wait(now, segment),
             _ => self.arrives_synchronized(now, &mut arrived),
         };
-        if let ControlFlow::Break(dropped) = step {
-            tracing::trace!(target: "tcplab::tcp", tuple = ?self.tuple, ?dropped, seq = segment.header.seq.0);
+        if let ControlFlow::Break(Some(why)) = step {
+            let (flags, seq) = (segment.header.flags, segment.header.seq);
+            let text_len = segment.payload.len() as u32;
+            self.events.push(Event::Dropped { flags, seq, text_len, why });
         }
         self.note_send_space();
     }
@@ -163,7 +149,7 @@ impl Tcb {
     /// TIME-WAIT while the host has not yet taken the small form of it.
     fn arrives_in_time_wait(&mut self, now: Instant, segment: &Segment<'_>) -> Step {
         let Some(time_wait) = &mut self.time_wait else {
-            return ControlFlow::Break(Dropped::Over);
+            return drop_it(Dropped::Over);
         };
         let verdict = time_wait.handle_segment(now, segment, false);
         self.timers.set(Timer::TimeWait, time_wait.expires());
@@ -171,7 +157,7 @@ impl Tcb {
             TimeWaitVerdict::Ack { .. } => self.ack.now = true,
             TimeWaitVerdict::Delete => {
                 self.transition(now, State::Closed, Cause::Segment(segment.header.flags));
-                self.events.push(super::event::Event::Closed);
+                self.events.push(Event::Closed);
             }
             TimeWaitVerdict::Drop | TimeWaitVerdict::NewConnection { .. } => {}
         }
@@ -197,13 +183,15 @@ impl Tcb {
         {
             self.invalid.count += 1;
             self.ack.now = true;
+            self.ack.challenges = true;
         }
-        ControlFlow::Break(Dropped::Challenged)
+        drop_it(Dropped::Challenged)
     }
 
     /// Linux: tcp_invalid_ratelimit.
     fn invalid_answer_allowed(&mut self, now: Instant) -> bool {
-        let allowed = self.invalid.last.is_none_or(|last| now.since(last) >= INVALID_ACK_INTERVAL);
+        let interval = self.config.invalid_interval;
+        let allowed = self.invalid.last.is_none_or(|last| now.since(last) >= interval);
         if allowed {
             self.invalid.last = Some(now);
         }

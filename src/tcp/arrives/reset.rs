@@ -1,14 +1,12 @@
 //! Second: check the RST bit (RFC 9293 3.10.7.4, RFC 5961 3).
 
-use core::ops::ControlFlow;
-
 use crate::ipc::Errno;
 use crate::tcp::event::ResetReason;
 use crate::tcp::state::State;
 use crate::tcp::tcb::Tcb;
 use crate::time::Instant;
 
-use super::{Arrived, Dropped, NEXT, Step};
+use super::{Arrived, DONE, NEXT, Step};
 
 impl Tcb {
     /// Only a RST with exactly the next sequence number resets; others in the window may be
@@ -27,6 +25,6 @@ impl Tcb {
             _ => Errno::ECONNRESET,
         };
         self.fail(now, errno, ResetReason::Peer, arrived.cause());
-        ControlFlow::Break(Dropped::Over)
+        DONE
     }
 }

@@ -2,14 +2,13 @@
 //!
 //! Leaves of the segment what lies in the receive window.
 
-use core::ops::ControlFlow;
-
+use crate::tcp::event::Dropped;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Origin, Tcb};
 use crate::time::Instant;
 use crate::wire::SeqNum;
 
-use super::{Arrived, Dropped, NEXT, Step};
+use super::{Arrived, NEXT, Step, drop_it};
 
 impl Tcb {
     pub(super) fn check_sequence(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
@@ -72,7 +71,7 @@ impl Tcb {
             // Linux: a retransmitted SYN gets the SYN+ACK again
             self.flight.mark_head_lost();
             self.recovery.forced = true;
-            return ControlFlow::Break(Dropped::DuplicateSyn);
+            return drop_it(Dropped::DuplicateSyn);
         }
         NEXT
     }
@@ -81,7 +80,7 @@ impl Tcb {
     /// (unless the RST bit is set)." A SYN is challenged, which is the same with a limit.
     fn refuse(&mut self, now: Instant, arrived: &Arrived<'_>, dropped: Dropped) -> Step {
         if arrived.header.flags.rst() {
-            return ControlFlow::Break(dropped);
+            return drop_it(dropped);
         }
         if arrived.syn {
             return self.challenge(now);
@@ -91,7 +90,7 @@ impl Tcb {
             self.note_duplicate(arrived.seq, old_end);
         }
         self.answer_unacceptable(now, arrived);
-        ControlFlow::Break(dropped)
+        drop_it(dropped)
     }
 
     /// MUST-66: with a window of zero the ACK, URG and RST of a segment at RCV.NXT still count.

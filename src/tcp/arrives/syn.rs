@@ -1,15 +1,13 @@
 //! Fourth: check the SYN bit (RFC 9293 3.10.7.4, RFC 5961 4). There is no third step: security
 //! and precedence are gone from current TCP.
 
-use core::ops::ControlFlow;
-
 use crate::ipc::Errno;
 use crate::tcp::event::ResetReason;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Origin, Tcb};
 use crate::time::Instant;
 
-use super::{Arrived, Dropped, NEXT, Step};
+use super::{Arrived, DONE, NEXT, Step};
 
 impl Tcb {
     /// A SYN here is old or forged, or the peer has restarted: it is told what we think, and a
@@ -23,7 +21,7 @@ impl Tcb {
             self.answer_with_reset(arrived, ResetReason::SynInWindow);
             let cause = arrived.cause();
             self.fail(now, Errno::ECONNRESET, ResetReason::SynInWindow, cause);
-            return ControlFlow::Break(Dropped::Over);
+            return DONE;
         }
         self.challenge(now)
     }

@@ -1,17 +1,15 @@
 //! SEGMENT ARRIVES in SYN-SENT (RFC 9293 3.10.7.3), and what a SYN's options agree on.
 
-use core::ops::ControlFlow;
-
 use crate::ipc::Errno;
-use crate::tcp::event::ResetReason;
-use crate::tcp::limits::{DEFAULT_MSS, MAX_WINDOW_SCALE, MIN_SEND_MSS};
+use crate::tcp::event::{Dropped, ResetReason};
+use crate::tcp::limits::{DEFAULT_MSS, MAX_WINDOW_SCALE};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Retransmits, Tcb};
 use crate::time::Instant;
 use crate::wire::{Options, Segment};
 
 use super::ack::acknowledges;
-use super::{Arrived, Dropped, Step};
+use super::{Arrived, DONE, NEXT, Step, drop_it};
 
 /// The SYN that made a listener open a connection, taken into its new TCB.
 pub(in crate::tcp) fn accept_syn(tcb: &mut Tcb, now: Instant, syn: &Segment<'_>) {
@@ -30,25 +28,25 @@ impl Tcb {
             if !header.flags.rst() {
                 self.answer_with_reset(arrived, ResetReason::UnacceptableAck);
             }
-            return ControlFlow::Break(Dropped::BadAck);
+            return drop_it(Dropped::BadAck);
         }
         // second: check the RST bit
         if header.flags.rst() {
             if acceptable_ack {
                 self.fail(now, Errno::ECONNREFUSED, ResetReason::Peer, arrived.cause());
             }
-            return ControlFlow::Break(Dropped::Over);
+            return DONE;
         }
         // fourth: check the SYN bit
         if !arrived.syn {
-            return ControlFlow::Break(Dropped::NotSyn);
+            return drop_it(Dropped::NotSyn);
         }
         self.take_syn(now, arrived);
         if acceptable_ack {
             self.open_actively(now, arrived)
         } else {
             self.open_simultaneously(now, arrived);
-            ControlFlow::Continue(())
+            NEXT
         }
     }
 
@@ -103,7 +101,7 @@ impl Tcb {
     /// What both ends want is used (RFC 7323 1.3, RFC 2018 2).
     fn agree(&mut self, now: Instant, peer: &Options) {
         let offered = peer.mss.filter(|&mss| mss > 0).unwrap_or(DEFAULT_MSS);
-        self.snd.peer_mss = offered.max(MIN_SEND_MSS);
+        self.snd.peer_mss = offered.max(self.config.min_send_mss);
         match peer.window_scale.filter(|_| self.config.window_scaling) {
             Some(shift) => {
                 self.scaling = true;

@@ -1,15 +1,13 @@
 //! Seventh: process the segment text (RFC 9293 3.10.7.4).
 
-use core::ops::ControlFlow;
-
 use crate::ipc::Errno;
 use crate::tcp::buffer::Insert;
-use crate::tcp::event::{Event, ResetReason};
+use crate::tcp::event::{Dropped, Event, ResetReason};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Reading, Tcb};
 use crate::time::Instant;
 
-use super::{Arrived, Dropped, NEXT, Step};
+use super::{Arrived, NEXT, Step, drop_it};
 
 impl Tcb {
     pub(super) fn check_text(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
@@ -30,7 +28,7 @@ impl Tcb {
             self.answer_with_reset(arrived, ResetReason::DataAfterClose);
             let cause = arrived.cause();
             self.fail(now, Errno::ECONNRESET, ResetReason::DataAfterClose, cause);
-            return ControlFlow::Break(Dropped::Over);
+            return drop_it(Dropped::NobodyReads);
         }
         self.store_text(now, arrived);
         NEXT

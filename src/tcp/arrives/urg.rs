@@ -1,7 +1,7 @@
 //! Sixth: check the URG bit (RFC 9293 3.10.7.4, 3.8.5, RFC 6093).
 //!
-//! Linux: the urgent pointer points past the one urgent octet (tcp_stdurg 0), and the octet that
-//! counts is the last one pointed at.
+//! Linux: the urgent pointer points past the one urgent octet (unless tcp_stdurg is set), and the
+//! octet that counts is the last one pointed at.
 
 use crate::tcp::event::Event;
 use crate::tcp::tcb::Tcb;
@@ -11,12 +11,13 @@ use super::Arrived;
 impl Tcb {
     pub(super) fn check_urg(&mut self, arrived: &Arrived<'_>) {
         let header = arrived.header;
-        if !header.flags.urg() || header.urgent == 0 || !self.state.receives_text() {
+        let stdurg = self.config.stdurg;
+        if !header.flags.urg() || (header.urgent == 0 && !stdurg) || !self.state.receives_text() {
             return;
         }
         // from the segment's own sequence number, whatever was trimmed of it
         let first_text = header.seq.add(u32::from(header.flags.syn()));
-        let up = first_text.add(u32::from(header.urgent));
+        let up = first_text.add(u32::from(header.urgent) + u32::from(stdurg));
         // an octet that was received already cannot become urgent any more
         let later = self.rcv.up.is_none_or(|known| up.after(known));
         if up.after(self.rcv.nxt) && later {

@@ -45,7 +45,7 @@ impl Tcb {
     pub fn wants_read_progress(&self) -> bool {
         self.rcv.unread > 0
             && self.state.receives_text()
-            && (self.rcv.unread_total() > self.rcv.limit / 2 || self.window_is_closed())
+            && (self.rcv.unread_total() > self.rcv.limit / 2 || self.window_stays_closed())
     }
 
     /// `shutdown(SHUT_RD)`: from FIN-WAIT on, octets that arrive are answered with RST (Linux).

@@ -2,7 +2,7 @@
 
 use crate::tcp::config::Config;
 use crate::tcp::state::State;
-use crate::tcp::tcb::{Fin, FourTuple, Grip, Tcb};
+use crate::tcp::tcb::{Fin, FourTuple, Grip, Origin, Tcb};
 use crate::tcp::time_wait::TimeWait;
 use crate::tcp::timers::Timer;
 use crate::time::{Duration, Instant};
@@ -54,6 +54,8 @@ pub struct Info {
     pub mss: u32,
     /// MSS announced to the peer.
     pub advmss: u32,
+    /// Duplicate acknowledgments that tell of a loss.
+    pub reordering: u32,
     /// Largest segment seen from the peer.
     pub rcv_mss: u32,
     /// The peer's window.
@@ -120,6 +122,20 @@ impl Tcb {
     /// Both ends.
     pub fn tuple(&self) -> FourTuple {
         self.tuple
+    }
+
+    /// The sequence number after our FIN, once that was sent.
+    pub fn fin_end(&self) -> Option<SeqNum> {
+        match self.snd.fin {
+            Fin::None | Fin::Queued => None,
+            Fin::Sent(seq) => Some(seq.add(1)),
+            Fin::Acknowledged => Some(self.snd.nxt),
+        }
+    }
+
+    /// Which OPEN made it.
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Settings.
@@ -194,6 +210,7 @@ impl Tcb {
             ssthresh: self.congestion.threshold(),
             mss: self.segment_size(),
             advmss: u32::from(self.config.mss),
+            reordering: self.config.reordering,
             rcv_mss: self.ack.full_size,
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.window(),

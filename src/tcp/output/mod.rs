@@ -8,21 +8,22 @@ mod text;
 mod window;
 
 use crate::time::Instant;
+use crate::trace::{Sending, Weight};
 use crate::wire::{Flags, SeqNum};
 
 use super::event::Outgoing;
 use super::flight::Sent;
 use super::state::State;
-use super::tcb::{Fin, Tcb};
+use super::tcb::{Fin, PendingReset, Tcb};
 
 /// The next segment.
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Reset,
     /// Occupies sequence space: SYN, text, FIN; new or again.
-    Sequenced(Sent),
+    Sequenced(Sent, Sending),
     /// Nothing but an acknowledgment with this sequence number.
-    Bare(SeqNum),
+    Bare(SeqNum, Sending),
 }
 
 impl Tcb {
@@ -36,18 +37,16 @@ impl Tcb {
         self.counters.segments_out += 1;
         match plan {
             Plan::Reset => {
-                let reset = self.reset.take()?;
-                Some(Outgoing {
-                    header: reset.header,
-                    payload: (&[], &[]),
-                    reset: Some(reset.reason),
-                })
+                let PendingReset { header, reason } = self.reset.take()?;
+                let (sending, weight) = (Sending::First, Weight::Control);
+                Some(Outgoing { header, payload: (&[], &[]), reset: Some(reason), sending, weight })
             }
-            Plan::Bare(seq) => {
+            Plan::Bare(seq, sending) => {
+                let weight = self.weight_of_bare(sending);
                 let header = self.header(now, seq, Flags::ACK, 0);
-                Some(Outgoing { header, payload: (&[], &[]), reset: None })
+                Some(Outgoing { header, payload: (&[], &[]), reset: None, sending, weight })
             }
-            Plan::Sequenced(sent) => Some(self.sequenced(now, sent)),
+            Plan::Sequenced(sent, sending) => Some(self.sequenced(now, sent, sending)),
         }
     }
 
@@ -60,24 +59,25 @@ impl Tcb {
             state if state.sends_text() => self.plan_sequenced(now),
             _ => None,
         };
-        if let Some(sent) = sequenced {
-            return Some(Plan::Sequenced(sent));
+        if let Some((sent, sending)) = sequenced {
+            return Some(Plan::Sequenced(sent, sending));
         }
         self.plan_bare()
     }
 
     /// Retransmissions before new text (RFC 6675 5 C).
-    fn plan_sequenced(&mut self, now: Instant) -> Option<Sent> {
+    fn plan_sequenced(&mut self, now: Instant) -> Option<(Sent, Sending)> {
         // a program that closed in SYN-RECEIVED may be here before its SYN was sent
         if self.snd.nxt == self.snd.iss {
             return self.plan_syn(now);
         }
-        self.plan_retransmission(now).or_else(|| self.plan_text(now))
+        let again = self.plan_retransmission(now).map(|sent| (sent, Sending::Again));
+        again.or_else(|| self.plan_text(now).map(|sent| (sent, Sending::First)))
     }
 
-    fn plan_syn(&mut self, now: Instant) -> Option<Sent> {
+    fn plan_syn(&mut self, now: Instant) -> Option<(Sent, Sending)> {
         if self.snd.nxt != self.snd.iss {
-            return self.plan_retransmission(now);
+            return self.plan_retransmission(now).map(|sent| (sent, Sending::Again));
         }
         let sent = Sent {
             seq: self.snd.iss,
@@ -90,16 +90,16 @@ impl Tcb {
             lost: false,
         };
         self.push_new(now, sent);
-        Some(sent)
+        Some((sent, Sending::First))
     }
 
     fn plan_bare(&mut self) -> Option<Plan> {
         if core::mem::take(&mut self.probing.due) || core::mem::take(&mut self.alive.due) {
             // Linux: an old sequence number makes the peer answer
-            return Some(Plan::Bare(self.snd.una.sub(1)));
+            return Some(Plan::Bare(self.snd.una.sub(1), Sending::Probe));
         }
         let speaks = !matches!(self.state, State::Closed | State::Listen | State::SynSent);
-        (self.ack.now && speaks).then_some(Plan::Bare(self.snd.nxt))
+        (self.ack.now && speaks).then_some(Plan::Bare(self.snd.nxt, Sending::First))
     }
 
     /// Enters a segment that was never sent before in the flight.
@@ -114,7 +114,7 @@ impl Tcb {
         }
     }
 
-    fn sequenced(&mut self, now: Instant, sent: Sent) -> Outgoing<'_> {
+    fn sequenced(&mut self, now: Instant, sent: Sent, sending: Sending) -> Outgoing<'_> {
         let text_len = sent.text_len();
         let header = self.header(now, sent.seq, self.flags_of(&sent), text_len);
         self.snd.sent_at = now;
@@ -125,7 +125,21 @@ impl Tcb {
         // the SYN is before the ring's first octet and has no text
         let offset = sent.seq.since(self.snd.ring_seq) as usize;
         let payload = self.snd.ring.slices(offset, text_len as usize);
-        Outgoing { header, payload, reset: None }
+        let opens_or_closes = sent.syn || sent.fin || sending != Sending::First;
+        let weight = if opens_or_closes { Weight::Control } else { Weight::Bulk };
+        Outgoing { header, payload, reset: None, sending, weight }
+    }
+
+    /// A bare acknowledgment is bulk, a window update too, unless it ends the handshake, probes,
+    /// challenges (RFC 5961), or can be about nothing but the peer's FIN.
+    fn weight_of_bare(&self, sending: Sending) -> Weight {
+        let no_text_yet = self.rcv.nxt == self.rcv.irs.add(1);
+        let first = no_text_yet && self.snd.nxt == self.snd.iss.add(1);
+        if first || sending == Sending::Probe || self.rcv.fin_reached() || self.ack.challenges {
+            Weight::Control
+        } else {
+            Weight::Bulk
+        }
     }
 
     fn flags_of(&self, sent: &Sent) -> Flags {

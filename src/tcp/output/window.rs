@@ -34,8 +34,13 @@ impl Tcb {
     }
 
     /// Less is offered than anybody would send.
-    pub(in crate::tcp) fn window_is_closed(&self) -> bool {
+    fn window_is_closed(&self) -> bool {
         self.rcv.window() < self.worthwhile()
+    }
+
+    /// Nor does the next segment offer more: only the program's reading helps.
+    pub(in crate::tcp) fn window_stays_closed(&self) -> bool {
+        self.wanted_window() < self.worthwhile()
     }
 
     /// The window field of the next segment; the edge it offers is remembered.

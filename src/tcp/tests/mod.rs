@@ -13,6 +13,7 @@ mod events;
 mod open;
 mod resets;
 mod segmenting;
+mod settings;
 mod time_wait;
 mod timers;
 mod transfer;

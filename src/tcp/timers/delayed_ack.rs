@@ -16,12 +16,15 @@ use super::Timer;
 pub(in crate::tcp) struct AckPolicy {
     /// An acknowledgment is to be sent now.
     pub(in crate::tcp) now: bool,
+    /// It is a challenge ACK (RFC 5961).
+    pub(in crate::tcp) challenges: bool,
     /// Octets of text received since the last one was sent.
     pub(in crate::tcp) unacked: u32,
     /// Acknowledgments still to be sent without delay; `None` before the first text.
     quick: Option<u32>,
-    /// The program answers what it receives: acknowledgments travel with the answers.
-    interactive: bool,
+    /// Times that the program has answered what it received: after a few of them
+    /// acknowledgments travel with the answers (Linux: pingpong).
+    answers: u8,
     /// Largest segment seen: "full-sized" as far as this end can tell (Linux: rcv_mss).
     pub(in crate::tcp) full_size: u32,
     /// When text last arrived.
@@ -34,9 +37,10 @@ impl AckPolicy {
     pub(in crate::tcp) fn new(now: Instant) -> AckPolicy {
         AckPolicy {
             now: false,
+            challenges: false,
             unacked: 0,
             quick: None,
-            interactive: false,
+            answers: 0,
             full_size: u32::from(DEFAULT_MSS),
             text_at: now,
             dsack: None,
@@ -55,7 +59,8 @@ impl Tcb {
             let window = self.rcv.window() / (2 * self.ack.full_size);
             self.ack.quick = Some(window.clamp(2, MAX_QUICK_ACKS));
         }
-        let quick = self.ack.quick.is_some_and(|left| left > 0) && !self.ack.interactive;
+        let interactive = self.ack.answers >= self.config.pingpong_threshold;
+        let quick = self.ack.quick.is_some_and(|left| left > 0) && !interactive;
         if quick || self.config.quickack || self.ack.unacked > self.ack.full_size {
             self.ack.now = true;
         } else if !self.ack.now && !self.timers.is_set(Timer::DelayedAck) {
@@ -67,20 +72,21 @@ impl Tcb {
     /// (RFC 5681 4.2; Linux: tcp_enter_quickack_mode).
     pub(in crate::tcp) fn acknowledge_trouble(&mut self) {
         self.ack.now = true;
-        self.ack.interactive = false;
+        self.ack.answers = 0;
         self.ack.quick = Some(MAX_QUICK_ACKS);
     }
 
     /// The program sent text: soon after it received some, the conversation is interactive.
     pub(in crate::tcp) fn note_answer(&mut self, now: Instant) {
         if self.ack.quick.is_some() && now.since(self.ack.text_at) < self.config.delayed_ack {
-            self.ack.interactive = true;
+            self.ack.answers = self.ack.answers.saturating_add(1);
         }
     }
 
     /// A segment with an acknowledgment left.
     pub(in crate::tcp) fn acknowledgment_sent(&mut self) {
         self.ack.now = false;
+        self.ack.challenges = false;
         self.ack.unacked = 0;
         self.ack.dsack = None;
         if let Some(left) = &mut self.ack.quick {
@@ -92,6 +98,6 @@ impl Tcb {
     /// Nothing came along to carry it. The conversation was not that interactive.
     pub(super) fn delayed_ack_timeout(&mut self) {
         self.ack.now = true;
-        self.ack.interactive = false;
+        self.ack.answers = 0;
     }
 }

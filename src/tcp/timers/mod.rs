@@ -14,6 +14,8 @@ pub(super) use persist::Probing;
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Instant;
 
 use super::event::{Cause, Event};
@@ -21,7 +23,8 @@ use super::state::State;
 use super::tcb::Tcb;
 
 /// Timers of a connection; `Display` names them as `ss -o` does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Timer {
     /// RFC 6298.
     Retransmit,
@@ -112,6 +115,10 @@ impl Tcb {
     /// Time has come to `now`: what has run out takes effect.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.take_expired(now) {
+            // of these two the change of state tells
+            if !matches!(timer, Timer::FinWait2 | Timer::TimeWait) {
+                self.events.push(Event::Timer(timer, self.expiries(timer)));
+            }
             match timer {
                 Timer::Retransmit => self.retransmission_timeout(now),
                 Timer::Persist => self.persist_timeout(now),
@@ -121,7 +128,18 @@ impl Tcb {
             }
         }
         if self.keepalive_deadline().is_some_and(|at| at <= now) {
+            self.events.push(Event::Timer(Timer::KeepAlive, self.expiries(Timer::KeepAlive)));
             self.keepalive_timeout(now);
+        }
+    }
+
+    /// How often in a row the timer has run out, this time included.
+    fn expiries(&self, timer: Timer) -> u32 {
+        1 + match timer {
+            Timer::Retransmit => self.retransmits.count,
+            Timer::Persist => self.probing.unanswered,
+            Timer::KeepAlive => self.alive.probes,
+            _ => 0,
         }
     }
 

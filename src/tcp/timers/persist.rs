@@ -19,7 +19,7 @@ pub(in crate::tcp) struct Probing {
     pub(in crate::tcp) unanswered: u32,
     /// Doublings of the interval.
     pub(in crate::tcp) backoff: u32,
-    /// When the first unanswered probe was sent.
+    /// When the first probe of this closed window was sent.
     pub(in crate::tcp) since: Option<Instant>,
     /// A probe is to be sent.
     pub(in crate::tcp) due: bool,
@@ -58,10 +58,12 @@ impl Tcb {
             Grip::Held => u32::from(self.config.retries2),
             Grip::Orphan => self.orphan_limit(self.probing.backoff),
         };
-        let too_long = match (self.config.user_timeout, self.probing.since) {
+        // Linux: TCP_USER_TIMEOUT ends a connection whose peer answers and takes nothing, too.
+        let impatient = match (self.config.user_timeout, self.probing.since) {
             (Some(limit), Some(since)) => now.since(since) >= limit,
-            _ => self.probing.unanswered >= limit,
+            _ => false,
         };
+        let too_long = impatient || self.probing.unanswered >= limit;
         if too_long {
             self.fail(now, Errno::ETIMEDOUT, ResetReason::Timeout, Cause::Timer(Timer::Persist));
             return;
@@ -73,13 +75,14 @@ impl Tcb {
         self.timers.set(Timer::Persist, now + self.probe_delay(now));
     }
 
-    /// An acknowledgment came: the peer lives (MUST-37: probing may go on for ever). When it also
+    /// An acknowledgment came: the peer lives (MUST-37: probing may go on for ever, unless the
+    /// program has set TCP_USER_TIMEOUT). When it also
     /// opened the window, the next closed window starts with short intervals again.
     pub(in crate::tcp) fn probe_answered(&mut self, now: Instant) {
         self.probing.unanswered = 0;
-        self.probing.since = None;
         if self.snd.usable_window() > 0 {
             self.probing.backoff = 0;
+            self.probing.since = None;
             self.timers.stop(Timer::Persist);
         } else if self.timers.is_set(Timer::Persist) {
             self.timers.set(Timer::Persist, now + self.probe_delay(now));
