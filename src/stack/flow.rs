@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::RecvFlags;
 
-use super::endpoint::{Endpoint, Phase};
+use super::endpoint::{Endpoint, Input, Phase};
 use super::kernel::{self, Moved};
 use super::poller::{Interest, Readiness};
 use super::{NEVER_ACCEPTED, RealTime, Stack};
@@ -399,12 +399,16 @@ fn take_by_reading(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let at_urgent = input.urgent && input.held == 0 && kernel::at_mark(end.as_fd());
-    let room = match (at_urgent, input.half_read || input.urgent) {
-        (true, _) => 1,
-        (false, true) => kernel::pending(end.as_fd()).saturating_sub(input.held).max(1),
-        (false, false) => FIRST_ROOM,
-    };
+    // No event tells what lies there now, nor whether its first octet is urgent.
+    let is_counted = input.half_read || input.urgent;
+    let pending = if is_counted { fresh_octets(end.as_fd(), input) } else { FIRST_ROOM };
+    if pending == 0 && !input.read_closed && !input.hung_up {
+        // Edge-triggered: of what comes after the count the kernel tells again.
+        (input.readable, input.half_read, input.urgent) = (false, false, false);
+        return (Taken::Nothing, 0);
+    }
+    let at_urgent = is_counted && input.held == 0 && kernel::at_mark(end.as_fd());
+    let room = if at_urgent { 1 } else { pending.max(1) };
     let wanted = room.min(space);
     if wanted == 0 {
         return (take_end(host, endpoint, scratch), 0);
@@ -437,13 +441,17 @@ fn take_by_reading(
     if wanted <= FIRST_ROOM {
         put(host, endpoint.key, &scratch[held..held + octets]);
     }
-    input.half_read = octets == wanted;
+    input.half_read = octets == wanted || octets == 0;
     // The kernel stops reading before an urgent octet, which is announced as such.
     input.urgent = !at_urgent && input.urgent;
     // Edge-triggered: of what comes later the kernel tells again.
-    input.readable =
-        input.half_read || octets == 0 || input.urgent || input.read_closed || input.hung_up;
+    input.readable = input.half_read || input.urgent || input.read_closed || input.hung_up;
     (if at_urgent { Taken::Urgent } else { Taken::Some }, octets)
+}
+
+/// Octets in the kernel's queue that TCP does not have yet.
+fn fresh_octets(end: BorrowedFd<'_>, input: &Input) -> usize {
+    kernel::pending(end).saturating_sub(input.held)
 }
 
 /// Copies into the send buffer, which has room: a buffer of no more than it takes, where a program
@@ -460,7 +468,7 @@ fn put(host: &mut Host, key: SocketKey, octets: &[u8]) {
 fn take_end(host: &Host, endpoint: &mut Endpoint, scratch: &mut [u8]) -> Taken {
     let Some(end) = &endpoint.end else { return Taken::Nothing };
     let input = &mut endpoint.input;
-    let waits = kernel::pending(end.as_fd()) > input.held && host.accepts_sends(endpoint.key);
+    let waits = fresh_octets(end.as_fd(), input) > 0 && host.accepts_sends(endpoint.key);
     if !input.hung_up || waits {
         return Taken::Nothing;
     }

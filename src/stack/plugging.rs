@@ -75,7 +75,9 @@ impl Stack {
             if holds { (RECORD_LEN, 1) } else { (0, 0) };
         endpoint.input.filler_left =
             if endpoint.phase == Phase::Connecting { RECORD_LEN + FILLER_LEN } else { 0 };
-        endpoint.input.readable = len > RECORD_LEN || endpoint.input.read_closed;
+        // Peeking stops before an urgent octet that follows at once.
+        endpoint.input.readable =
+            len > RECORD_LEN || endpoint.input.urgent || endpoint.input.read_closed;
         endpoint.caller = Caller { pid: plug.pid, fd: plug.fd, address: plug.caller };
         endpoint.history.note_plug(now, &plug);
         endpoint.opened_by(plug.pid);

@@ -187,18 +187,21 @@ impl Poller {
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }
+            let mut has_all = self.buffer.len() < EVENTS_PER_CALL;
             for event in &self.buffer {
                 let token = Token::decode(event.data.u64());
-                // What is level-triggered comes again and again: then all the rest has come, too.
+                // One that is told of again became ready again: all the rest has been told, too.
+                // What lies behind it in the buffer is told only this once.
                 if first_client == Some(token) {
-                    return Ok(());
+                    has_all = true;
+                    continue;
                 }
                 if first_client.is_none() && matches!(token, Token::Client(..)) {
                     first_client = Some(token);
                 }
                 events.push((token, readiness(event.flags)));
             }
-            if self.buffer.len() < EVENTS_PER_CALL {
+            if has_all {
                 return Ok(());
             }
             timeout = Some(rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 });

@@ -1,6 +1,7 @@
 //! Hostile clients of the control channel and hostile plugs. All of the session's own user: they
 //! are its programs gone mad. Strangers are in `strangers`.
 
+use rustix::process::{Pid, Signal, kill_process};
 use tcplab::inspect::Command;
 use tcplab::ipc::SocketId;
 use tcplab::ipc::message::{How, Request, Wait};
@@ -260,4 +261,28 @@ fn octets_after_the_announced_end_do_not_keep_a_socket_alive() {
     end.plug(&session, Object::Connections, &[&plug.encode()[..], &[7; 3000]].concat());
     drop((end, channel));
     wait_for_base(&session, base);
+}
+
+/// A blocking connect() may be over before the stack looks at the plug, and the program's first
+/// octet lies right behind it by then.
+#[test]
+fn an_urgent_octet_right_behind_the_plug_is_sent_as_urgent() {
+    let session = Session::with_sysctls(&[]);
+    session.tcplab(["trace", "on"]);
+    let (_server, port) = serve_echo(&session);
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let channel = Channel::admitted(&session);
+    let id = SocketId(5);
+    let end = ProgramEnd::new(&session, Some(id));
+    assert_eq!(channel.ask(id, &Request::Connect(address, Wait::Outcome)).unwrap(), Ok(()));
+    let stack = Pid::from_raw(session.status().pid as i32).expect("a process number");
+    let plug = Plug { id, call: Call::Connect, pid: 1, fd: 3, caller: 0, filler_len: 0 };
+    let before = session.status().descriptors;
+    end.plug(&session, Object::Connections, &[]);
+    wait_for("the stack to take the end", || session.status().descriptors > before);
+    kill_process(stack, Signal::STOP).unwrap();
+    end.send(&plug.encode());
+    end.send_urgent(b'!');
+    kill_process(stack, Signal::CONT).unwrap();
+    wait_for("the urgent octet's segment", || session.tcplab(["trace"]).contains("URG"));
 }

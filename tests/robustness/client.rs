@@ -139,8 +139,18 @@ impl ProgramEnd {
 
     pub(crate) fn plug(&self, session: &Session, door: Object, octets: &[u8]) {
         connect(&self.0, &address(session, door)).expect("the door is open");
+        self.send(octets);
+    }
+
+    pub(crate) fn send(&self, octets: &[u8]) {
         // The stack may have turned us away before this.
         let _ = send(&self.0, octets, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+    }
+
+    /// Sends one octet as urgent (MSG_OOB).
+    pub(crate) fn send_urgent(&self, octet: u8) {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | SendFlags::OOB;
+        assert_eq!(send(&self.0, &[octet], flags), Ok(1));
     }
 
     /// Whether the stack has closed its end.
