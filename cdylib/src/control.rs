@@ -7,10 +7,11 @@
 //! a signal handler) is not waited for: another is opened. A holder that no longer exists (a
 //! thread cancelled while it waited) loses its channel.
 
+use core::net::SocketAddr;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use libc::c_int;
-use tcplab_ipc::message::{Header, MAX_MESSAGE, Reply, Request};
+use tcplab_ipc::message::{Header, MAX_MESSAGE, Reply, Request, Wait};
 use tcplab_ipc::names::{Name, Object, Role, Session};
 use tcplab_ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
 
@@ -29,8 +30,12 @@ const SAYING_PATIENCE_S: i64 = 30;
 /// How often a stack may hang up on us before we give up.
 const MAX_HANG_UPS: u32 = 3;
 
-/// Looks for a reply before the thread sleeps; each takes about half a microsecond.
-const LOOKS: u32 = 40;
+/// How long a reply is looked for before the thread sleeps.
+const PATIENCE_NS: u64 = 100_000;
+/// A processor that comes back later than this after it was given up is wanted by others.
+const LATE_NS: u64 = 1_000_000;
+/// How long replies are then not looked for.
+const CROWDED_NS: u64 = 100_000_000;
 
 /// One reply, or request.
 pub(crate) type Buffer = [u8; MAX_MESSAGE];
@@ -93,6 +98,27 @@ pub(crate) fn call<'a>(
 /// Asks a `request` whose reply says no more than done or not done.
 pub(crate) fn ask(socket: &Socket, request: &Request<'_>) -> Result<(), Errno> {
     call(socket, request, &mut [0; MAX_MESSAGE]).map(drop)
+}
+
+/// Begins a connect(): whether the connection stands already.
+pub(crate) fn begin_connect(socket: &Socket, peer: SocketAddr) -> Result<Begun, Errno> {
+    match call(socket, &Request::Connect(peer, Wait::No), &mut [0; MAX_MESSAGE]) {
+        Ok(Reply::Connected) => Ok(Begun::Connected),
+        Ok(_) => Ok(Begun::Before),
+        Err(Errno::EINPROGRESS) => Ok(Begun::InProgress),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// What the beginning of a connect() came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// The handshake goes on.
+    InProgress,
+    /// The handshake is over already.
+    Connected,
+    /// It was begun by an earlier call, and is over.
+    Before,
 }
 
 /// Asks a `request` whose reply is a number.
@@ -553,13 +579,21 @@ fn exchange(
 }
 
 /// Receives a reply. Looks for it a little while before the thread sleeps: most come sooner than a
-/// processor is sent to sleep and woken, and to wake one costs the stack more than the answer.
+/// processor is sent to sleep and woken, and to wake one costs the stack more than the answer. Not
+/// so where others want the processor: it comes back sooner to who sleeps and is woken.
 fn look_and_wait(mut receive: impl FnMut(c_int) -> sys::Result<usize>) -> sys::Result<usize> {
-    for _ in 0..LOOKS {
+    static CROWDED_UNTIL_NS: AtomicU64 = AtomicU64::new(0);
+    let began = sys::now_ns();
+    let mut now = began;
+    while now - began < PATIENCE_NS && CROWDED_UNTIL_NS.load(Ordering::Relaxed) <= began {
         match receive(libc::MSG_DONTWAIT) {
             Err(Errno::EAGAIN) => sys::yield_processor(),
             other => return other,
         }
+        now = sys::now_ns();
+    }
+    if now - began > LATE_NS {
+        CROWDED_UNTIL_NS.store(now + CROWDED_NS, Ordering::Relaxed);
     }
     receive(0)
 }

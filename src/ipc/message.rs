@@ -126,6 +126,9 @@ pub enum Reply<'a> {
     Number(i64),
     /// A piece of text; [`More::Yes`] where another packet follows.
     Text(&'a [u8], More),
+    /// Answer to [`Request::Connect`] with [`Wait::No`]: under way as far as the program is
+    /// concerned, and the connection stands already.
+    Connected,
 }
 
 /// Whether another packet of the same reply follows.
@@ -286,6 +289,7 @@ impl Reply<'_> {
                 w.put(&[5, (more == More::Yes).into()])?;
                 w.put(text)?;
             }
+            Reply::Connected => w.put(&[6])?,
         }
         Ok(w.at)
     }
@@ -311,6 +315,7 @@ impl Reply<'_> {
                 let [more] = r.array()?;
                 Reply::Text(r.take_rest(), if more == 0 { More::No } else { More::Yes })
             }
+            6 => Reply::Connected,
             _ => return Err(Malformed),
         };
         Ok((tag, reply))

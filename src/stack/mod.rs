@@ -246,20 +246,25 @@ impl Stack {
     fn exchange(&mut self) {
         self.wire_is_busy = true;
         for _ in 0..MAX_WIRE_ROUNDS {
-            let now = self.now();
-            let sent = self.send_burst(now);
-            self.handle_host_events(now);
-            let Stack { wire, host, recording, .. } = self;
-            let received = wire.receive(|from, to, payload| {
-                recording.note_arrived(now, from, to, payload);
-                host.handle_datagram(now, from, to, payload);
-            });
-            self.handle_host_events(now);
-            if sent + received == 0 {
+            if self.exchange_once() == 0 {
                 self.wire_is_busy = false;
                 return;
             }
         }
+    }
+
+    /// What is to be sent now, and what has arrived by then; how many segments that was.
+    fn exchange_once(&mut self) -> usize {
+        let now = self.now();
+        let sent = self.send_burst(now);
+        self.handle_host_events(now);
+        let Stack { wire, host, recording, .. } = self;
+        let received = wire.receive(|from, to, payload| {
+            recording.note_arrived(now, from, to, payload);
+            host.handle_datagram(now, from, to, payload);
+        });
+        self.handle_host_events(now);
+        sent + received
     }
 
     fn send_burst(&mut self, now: Instant) -> usize {

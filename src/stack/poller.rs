@@ -16,6 +16,12 @@ const EVENTS_PER_CALL: usize = 1024;
 /// a processor to sleep and waking it costs a program as much as its whole call.
 const PATIENCE: Duration = Duration::from_micros(50);
 
+/// A processor that comes back later than this after it was given up is wanted by others. It comes
+/// back much sooner to who sleeps and is woken: so there is no patience for a while.
+const LATE: Duration = Duration::from_millis(1);
+/// How long that while is.
+const CROWDED: Duration = Duration::from_millis(100);
+
 /// Who an event is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Token {
@@ -113,6 +119,8 @@ pub(super) struct Poller {
     buffer: Vec<Event>,
     /// The last wait was over within [`PATIENCE`].
     is_busy: bool,
+    /// No patience until then.
+    crowded_until: Option<Clock>,
 }
 
 impl Poller {
@@ -121,6 +129,7 @@ impl Poller {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             buffer: Vec::with_capacity(EVENTS_PER_CALL),
             is_busy: false,
+            crowded_until: None,
         })
     }
 
@@ -155,13 +164,19 @@ impl Poller {
     ) -> io::Result<()> {
         let began = Clock::now();
         let is_short = timeout.is_some_and(|timeout| timeout < PATIENCE);
-        while self.is_busy && !is_short && began.elapsed() < PATIENCE {
+        let is_crowded = self.crowded_until.is_some_and(|until| began < until);
+        let mut passed = Duration::ZERO;
+        while self.is_busy && !is_short && !is_crowded && passed < PATIENCE {
             self.fetch(Some(Duration::ZERO), events)?;
             if !events.is_empty() {
                 return Ok(());
             }
             // Whoever makes the next event may need this processor.
             std::thread::yield_now();
+            passed = began.elapsed();
+        }
+        if passed > LATE {
+            self.crowded_until = Some(began + passed + CROWDED);
         }
         self.fetch(timeout, events)?;
         self.is_busy = !events.is_empty() && began.elapsed() < PATIENCE;

@@ -58,6 +58,8 @@ pub(super) struct Caller {
 /// The recorder of a stack, and what it needs to know beside.
 pub(super) struct Recording {
     began: RealTime,
+    /// Real time since then when stack time was last read: what is recorded carries it.
+    real: Duration,
     recorder: Recorder,
     serial: Serial,
     /// IPv4 and IPv6, which the kernel queues apart.
@@ -83,6 +85,7 @@ impl Recording {
     pub(super) fn new(began: RealTime) -> Recording {
         Recording {
             began,
+            real: Duration::ZERO,
             recorder: Recorder::default(),
             serial: 0,
             under_way: [VecDeque::new(), VecDeque::new()],
@@ -98,6 +101,11 @@ impl Recording {
         self.began.elapsed()
     }
 
+    /// It is `real` now.
+    pub(super) fn note_time(&mut self, real: RealTime) {
+        self.real = real.saturating_duration_since(self.began);
+    }
+
     /// Records got lost on their way here.
     pub(super) fn note_missed(&mut self, count: u64) {
         self.recorder.note_missed(count);
@@ -105,7 +113,7 @@ impl Recording {
 
     pub(super) fn note(&mut self, now: Instant, weight: Weight, what: What) {
         if self.recorder.wants(weight) {
-            self.recorder.note(now, self.began.elapsed(), weight, what);
+            self.recorder.note(now, self.real, weight, what);
         }
     }
 
@@ -201,7 +209,7 @@ impl Recording {
             return None;
         }
         let record = sent.record(serial, octets, fate)?;
-        self.recorder.note(now, self.began.elapsed(), weight, What::Segment(record));
+        self.recorder.note(now, self.real, weight, What::Segment(record));
         self.keep_octets(Seen::Sent, [record.from, record.to], octets);
         if fate != Fate::Passed {
             if self.kept.len() == MAX_UNDER_WAY {

@@ -14,6 +14,9 @@ use crate::time::Instant;
 /// The reply to a request, or that it comes later.
 type Outcome = Result<Option<Reply<'static>>, Errno>;
 
+/// Exchanges with the wire in which a SYN finds its way there, and the answer its way back.
+const HANDSHAKE_ROUNDS: usize = 2;
+
 const DONE: Outcome = Ok(Some(Reply::Done));
 
 impl Stack {
@@ -83,7 +86,22 @@ impl Stack {
         };
         let end = Some(self.end_of(key)).filter(|end| end.remote.is_some()).unwrap_or(before);
         self.record_request(now, end, caller, &request, outcome_of(&reply));
+        let reply = if reply == Reply::Error(Errno::EINPROGRESS) { self.begin(key) } else { reply };
         self.clients.reply(waiter, &reply);
+    }
+
+    /// Sends the SYN of a connect() that does not wait; the answer to the call. Where the handshake
+    /// is over with the answer to the SYN, as on the loopback, the program's socket is to be
+    /// writable at once.
+    fn begin(&mut self, key: SocketKey) -> Reply<'static> {
+        for _ in 0..HANDSHAKE_ROUNDS {
+            self.exchange_once();
+            let endpoint = self.endpoints.by_key(key).and_then(|index| self.endpoints.get(index));
+            if endpoint.is_some_and(|endpoint| endpoint.connected) {
+                return Reply::Connected;
+            }
+        }
+        Reply::Error(Errno::EINPROGRESS)
     }
 
     /// The endpoint that a request means; made when it is first mentioned.

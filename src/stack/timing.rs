@@ -46,7 +46,9 @@ impl Stack {
     /// Stack time now.
     pub(super) fn now(&mut self) -> Instant {
         let deadline = self.first_deadline();
-        self.clock.read(RealTime::now(), deadline)
+        let real = RealTime::now();
+        self.recording.note_time(real);
+        self.clock.read(real, deadline)
     }
 
     /// The earliest of all deadlines in stack time.

@@ -7,7 +7,7 @@ use tcplab_ipc::message::{Request, Wait};
 use tcplab_ipc::names::Role;
 use tcplab_ipc::record::Call;
 
-use crate::control::{self, Awaited};
+use crate::control::{self, Awaited, Begun};
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::plug::{self, Filler, Progress};
 use crate::sockaddr::{Given, Target};
@@ -27,14 +27,14 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
     if role == Role::Fresh {
         return open(socket, peer, caller, Plugging::Itself);
     }
+    if plug::has_mark(socket.fd, plug::TOLD_MARK) {
+        return Err(Errno::EISCONN);
+    }
     // The first call to find the connection made says so, as Linux; the stack need not know.
     if descriptor::hint(socket.fd) != Hint::Connection
         && plug::settle(socket.fd) == Progress::JustMade
     {
         return plug::set_mark(socket.fd, plug::TOLD_MARK, true);
-    }
-    if plug::has_mark(socket.fd, plug::TOLD_MARK) {
-        return Err(Errno::EISCONN);
     }
     let dead = sys::poll(socket.fd, 0, 0).is_ok_and(|events| events & libc::POLLHUP != 0);
     // The stack tells whether it stands (EISCONN), is under way (EALREADY), has failed, or may be
@@ -69,20 +69,22 @@ enum Plugging {
 
 fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) -> Result<(), Errno> {
     if socket.is_nonblocking() {
-        return match control::ask(socket, &Request::Connect(peer, Wait::No)) {
-            Ok(()) => establish(socket, caller, plugging, Filler::Without),
-            Err(Errno::EINPROGRESS) => {
-                establish(socket, caller, plugging, Filler::With)?;
-                Err(Errno::EINPROGRESS)
-            }
-            Err(errno) => Err(errno),
-        };
+        let begun = control::begin_connect(socket, peer)?;
+        let filler = if begun == Begun::InProgress { Filler::With } else { Filler::Without };
+        if begun == Begun::Before {
+            return succeed(socket, caller, plugging);
+        }
+        establish(socket, caller, plugging, filler)?;
+        if begun == Begun::Connected {
+            plug::announce_room(socket.fd);
+        }
+        return Err(Errno::EINPROGRESS);
     }
     let patience = sys::get_option::<libc::timeval>(socket.fd, libc::SO_SNDTIMEO)
         .ok()
         .filter(|time| time.tv_sec != 0 || time.tv_usec != 0);
     match control::await_outcome(socket, &Request::Connect(peer, Wait::Outcome), patience) {
-        Awaited::Outcome(Ok(())) => establish(socket, caller, plugging, Filler::Without),
+        Awaited::Outcome(Ok(())) => succeed(socket, caller, plugging),
         Awaited::Outcome(Err(errno)) => Err(errno),
         Awaited::Abandoned(errno, channel) => {
             // It goes on in the background: plugged before the channel is closed.
@@ -96,6 +98,16 @@ fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) ->
             })
         }
     }
+}
+
+/// The stack says that the connection stands.
+fn succeed(socket: &Socket, caller: usize, plugging: Plugging) -> Result<(), Errno> {
+    establish(socket, caller, plugging, Filler::Without)?;
+    if plugging == Plugging::Already {
+        // The stack may have yet to read the filler.
+        plug::set_mark(socket.fd, plug::TOLD_MARK, true)?;
+    }
+    Ok(())
 }
 
 fn establish(

@@ -142,6 +142,14 @@ pub(crate) fn settle(fd: c_int) -> Progress {
     progress
 }
 
+/// Makes the edge for epoll that a connection makes when it comes to stand. Who registered the
+/// socket before its connect() waits for it.
+pub(crate) fn announce_room(fd: c_int) {
+    if let Ok(size) = sys::get_option::<c_int>(fd, libc::SO_SNDBUF) {
+        let _ = sys::set_option(fd, libc::SO_SNDBUF, &(size / 2));
+    }
+}
+
 /// Whether the kernel socket carries `mark`.
 pub(crate) fn has_mark(fd: c_int, mark: c_int) -> bool {
     sys::get_option::<c_int>(fd, MARKS).is_ok_and(|marks| marks & mark != 0)
