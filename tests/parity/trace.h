@@ -51,7 +51,8 @@
 #define DEADLINE_MS 5000
 /* A call that wrongly blocks ends the case, so that its trace shows which one it was. */
 #define CASE_LIMIT_S 30
-/* How long poll() must say the same before SETTLE believes that nothing more is on its way. */
+/* How long poll() must say the same before SETTLE believes that nothing more is on its way, and
+ * asks whether whoever serves the socket has got round to everything. */
 #define SETTLED_MS 60
 
 /* ---- cases ---------------------------------------------------------------------------------- */
@@ -446,15 +447,32 @@ UNUSED static unsigned poll_bits(int fd)
     })
 #define POLL(fd) trace("poll(%s) = %s", #fd, bit_names(poll_bits(fd)))
 
+/* Returns when whoever serves the socket has seen all that was done to it: on a crowded machine
+ * that may take longer than SETTLED_MS. */
+static void let_it_be_served(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    int saved = errno;
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    pause_ms(5);
+    errno = saved;
+}
+
 UNUSED static unsigned settled_bits(int fd)
 {
     unsigned bits = poll_bits(fd);
     long since = now_ms(), end = since + DEADLINE_MS;
-    while (now_ms() - since < SETTLED_MS && now_ms() < end) {
+    while (now_ms() < end) {
         pause_ms(5);
+        int is_quiet = now_ms() - since >= SETTLED_MS;
+        if (is_quiet)
+            let_it_be_served(fd);
         if (poll_bits(fd) != bits) {
             bits = poll_bits(fd);
             since = now_ms();
+        } else if (is_quiet) {
+            break;
         }
     }
     return bits;
