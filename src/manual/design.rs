@@ -32,7 +32,7 @@
 //!
 //! | TCP | on the unix socket | the program sees |
 //! | --- | --- | --- |
-//! | SYN-SENT, LISTEN | filler fills a minimal send buffer | not writable |
+//! | LISTEN, and SYN-SENT after `connect()` | filler fills a minimal send buffer | not writable |
 //! | ESTABLISHED | stack reads the filler | OUT, and one edge |
 //! | peer's FIN | stack does `shutdown(SHUT_WR)` | 0x2005; queued octets, then 0 |
 //! | RST | stack closes its end, an octet of the program unread in it | 0x201d; queued octets, ECONNRESET once, then 0 |
@@ -75,7 +75,11 @@
 //! datagrams, then the number of the other calls. So:
 //!
 //! * Both sides look before they sleep: the stack for some microseconds while events come that
-//!   fast, a program for the reply to its request. Both let others have the processor meanwhile.
+//!   fast, a program for the reply to its request. Both let others have the processor meanwhile,
+//!   and neither does it for a while where that came back late: on a crowded machine a processor
+//!   comes back sooner to who sleeps and is woken.
+//! * A `connect()` that does not wait is told whether the handshake is over, as it mostly is on the
+//!   loopback: then the socket is writable at once, as it is on Linux, without filler or wake-up.
 //! * A datagram that is alone is sent and fetched alone, and without ancillary data where the kernel
 //!   chooses the same source address; only several are fetched as a batch.
 //! * What a program asks is answered by its own kernel socket where that knows: the second

@@ -7,7 +7,7 @@
 
 use crate::time::{Duration, Instant};
 
-use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS, initial_window};
+use super::{Congestion, Growth, MAX_WINDOW, Window};
 
 /// C = 0.4 segments a second cubed (RFC 9438 5.1), as a fraction.
 const C: (i128, i128) = (4, 10);
@@ -34,9 +34,7 @@ struct Epoch {
 /// RFC 9438.
 #[derive(Debug)]
 pub(in crate::tcp) struct Cubic {
-    window: u32,
-    threshold: u32,
-    mss: u32,
+    window: Window,
     /// Window before the last reduction, less where fast convergence says so; 0: no loss yet.
     w_max: u32,
     /// cwnd_prior: window before the last reduction.
@@ -54,9 +52,7 @@ pub(in crate::tcp) struct Cubic {
 impl Cubic {
     pub(in crate::tcp) fn new(mss: u32, initial_segments: u32) -> Cubic {
         Cubic {
-            window: initial_window(mss, initial_segments),
-            threshold: u32::MAX,
-            mss: mss.max(1),
+            window: Window::new(mss, initial_segments),
             w_max: 0,
             prior: 0,
             reno: 0,
@@ -69,25 +65,25 @@ impl Cubic {
 
     /// RFC 9438 4.6 and 4.7: the new threshold, and the plateau to come back to.
     fn reduce(&mut self, flight: u32) {
-        self.prior = self.window;
-        self.w_max = if self.window < self.w_max {
+        self.prior = self.window.size;
+        self.w_max = if self.window.size < self.w_max {
             // fast convergence: somebody else has come; leave room
-            scale(self.window, (BETA.1 + BETA.0, 2 * BETA.1))
+            scale(self.window.size, (BETA.1 + BETA.0, 2 * BETA.1))
         } else {
-            self.window
+            self.window.size
         };
-        self.threshold = scale(flight, BETA).max(MIN_SEGMENTS * self.mss);
+        self.window.threshold = scale(flight, BETA).max(self.window.least());
         self.epoch = None;
         self.counted = 0;
     }
 
     /// The stage begins with the first acknowledgment in it (RFC 9438 4.2, 4.8, 4.10).
     fn begin_epoch(&mut self, now: Instant) -> Epoch {
-        self.reno = self.window;
+        self.reno = self.window.size;
         (self.counted, self.reno_counted) = (0, 0);
-        let (window, w_max) = (u64::from(self.window), u64::from(self.w_max));
+        let (window, w_max) = (u64::from(self.window.size), u64::from(self.w_max));
         let below = i128::from(w_max.saturating_sub(window));
-        let cubed = below * C.1 * MS3 / (C.0 * i128::from(self.mss));
+        let cubed = below * C.1 * MS3 / (C.0 * i128::from(self.window.mss));
         let epoch = Epoch { start: now, k_ms: cube_root(cubed as u128), origin: w_max.max(window) };
         self.epoch = Some(epoch);
         epoch
@@ -97,15 +93,16 @@ impl Cubic {
     fn cubic(&self, epoch: Epoch, time: Duration) -> u64 {
         let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(MAX_TIME_MS);
         let distance = i128::from(time_ms) - i128::from(epoch.k_ms);
-        let grown = C.0 * i128::from(self.mss) * distance * distance * distance / (C.1 * MS3);
+        let grown =
+            C.0 * i128::from(self.window.mss) * distance * distance * distance / (C.1 * MS3);
         (i128::from(epoch.origin) + grown).clamp(0, i128::from(MAX_WINDOW)) as u64
     }
 
     /// RFC 9438 4.3: W_est grows by alpha segments a window, as Reno once it is where it was.
     fn reno_estimate(&mut self, acked: u32) -> u32 {
         let alpha = if self.reno >= self.prior { ALPHA.1 } else { ALPHA.0 };
-        self.reno_counted += u64::from(self.mss) * u64::from(acked) * alpha;
-        let octet = u64::from(self.window.max(1)) * ALPHA.1;
+        self.reno_counted += u64::from(self.window.mss) * u64::from(acked) * alpha;
+        let octet = u64::from(self.window.size.max(1)) * ALPHA.1;
         self.reno = self.reno.saturating_add((self.reno_counted / octet) as u32).min(MAX_WINDOW);
         self.reno_counted %= octet;
         self.reno
@@ -120,16 +117,16 @@ impl Cubic {
         let time = growth.now.since(epoch.start);
         let reno = self.reno_estimate(growth.acked);
         if self.cubic(epoch, time) < u64::from(reno) {
-            self.window = self.window.max(reno);
+            self.window.size = self.window.size.max(reno);
             return;
         }
-        let window = u64::from(self.window);
+        let window = u64::from(self.window.size);
         let target = self.cubic(epoch, time + growth.rtt).clamp(window, window * 3 / 2);
         // (target - cwnd) / cwnd for each octet acknowledged
         self.counted += (target - window) * u64::from(growth.acked);
         let grown = self.counted / window.max(1);
         self.counted -= grown * window;
-        self.window = self.window.saturating_add(grown as u32).min(MAX_WINDOW);
+        self.window.grow(grown as u32);
     }
 }
 
@@ -138,23 +135,12 @@ impl Congestion for Cubic {
         "cubic"
     }
 
-    fn window(&self) -> u32 {
-        self.window
+    fn common(&self) -> &Window {
+        &self.window
     }
 
-    fn threshold(&self) -> u32 {
-        self.threshold
-    }
-
-    fn adopt(&mut self, window: u32, threshold: u32) {
-        (self.window, self.threshold) = (window, threshold);
-    }
-
-    fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
-        if self.window == initial_window(self.mss, initial_segments) {
-            self.window = initial_window(mss, initial_segments);
-        }
-        self.mss = mss.max(1);
+    fn common_mut(&mut self) -> &mut Window {
+        &mut self.window
     }
 
     fn on_ack(&mut self, growth: Growth) {
@@ -163,8 +149,8 @@ impl Congestion for Cubic {
             if let Some(epoch) = &mut self.epoch {
                 epoch.start = epoch.start + growth.now.since(last);
             }
-        } else if self.window < self.threshold {
-            self.window = self.window.saturating_add(growth.acked).min(MAX_WINDOW);
+        } else if self.window.is_in_slow_start() {
+            self.window.grow(growth.acked);
         } else {
             self.avoid_congestion(growth);
         }
@@ -172,25 +158,25 @@ impl Congestion for Cubic {
 
     fn on_loss(&mut self, _now: Instant, flight: u32) {
         self.reduce(flight);
-        self.window = self.threshold;
+        self.window.size = self.window.threshold;
     }
 
     fn on_recovered(&mut self, _now: Instant) {
-        self.window = self.threshold;
+        self.window.size = self.window.threshold;
     }
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
         if first {
             self.reduce(flight);
         }
-        self.window = self.mss;
+        self.window.size = self.window.mss;
         // RFC 9438 4.8: the next stage has K = 0 and begins at its own plateau
         self.w_max = 0;
         self.epoch = None;
     }
 
     fn on_idle(&mut self, initial_segments: u32) {
-        self.window = self.window.min(initial_window(self.mss, initial_segments));
+        self.window.restart(initial_segments);
         self.epoch = None;
     }
 }

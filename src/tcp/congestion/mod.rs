@@ -20,6 +20,50 @@ fn initial_window(mss: u32, segments: u32) -> u32 {
     mss.saturating_mul(segments.max(1)).min(MAX_WINDOW)
 }
 
+/// What every algorithm keeps (RFC 5681 2), in octets.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// cwnd.
+    size: u32,
+    /// ssthresh, `u32::MAX` while there was no loss.
+    threshold: u32,
+    /// SMSS.
+    mss: u32,
+}
+
+impl Window {
+    fn new(mss: u32, initial_segments: u32) -> Window {
+        let mss = mss.max(1);
+        Window { size: initial_window(mss, initial_segments), threshold: u32::MAX, mss }
+    }
+
+    /// The segment size became known or changed. An initial window that has not moved yet follows.
+    fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
+        if self.size == initial_window(self.mss, initial_segments) {
+            self.size = initial_window(mss, initial_segments);
+        }
+        self.mss = mss.max(1);
+    }
+
+    fn is_in_slow_start(&self) -> bool {
+        self.size < self.threshold
+    }
+
+    fn grow(&mut self, octets: u32) {
+        self.size = self.size.saturating_add(octets).min(MAX_WINDOW);
+    }
+
+    /// What is left of it at least after a loss.
+    fn least(&self) -> u32 {
+        MIN_SEGMENTS * self.mss
+    }
+
+    /// RFC 5681 4.1: no more than at the beginning.
+    fn restart(&mut self, initial_segments: u32) {
+        self.size = self.size.min(initial_window(self.mss, initial_segments));
+    }
+}
+
 /// Which algorithm a connection has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Algorithm {
@@ -70,14 +114,27 @@ pub(super) struct Growth {
 pub(super) trait Congestion: Send + Sync + core::fmt::Debug {
     /// Its name as `ss -i` and TCP_CONGESTION have it.
     fn name(&self) -> &'static str;
+    /// What it keeps as every other.
+    fn common(&self) -> &Window;
+    /// The same, to change it.
+    fn common_mut(&mut self) -> &mut Window;
     /// It takes over from another in the middle of a connection (TCP_CONGESTION).
-    fn adopt(&mut self, window: u32, threshold: u32);
+    fn adopt(&mut self, window: u32, threshold: u32) {
+        let common = self.common_mut();
+        (common.size, common.threshold) = (window, threshold);
+    }
     /// Congestion window.
-    fn window(&self) -> u32;
+    fn window(&self) -> u32 {
+        self.common().size
+    }
     /// Slow start threshold, `u32::MAX` while there was no loss.
-    fn threshold(&self) -> u32;
+    fn threshold(&self) -> u32 {
+        self.common().threshold
+    }
     /// The segment size became known or changed. An initial window that has not moved yet follows.
-    fn set_segment_size(&mut self, mss: u32, initial_segments: u32);
+    fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
+        self.common_mut().set_segment_size(mss, initial_segments);
+    }
     /// New octets were acknowledged outside fast recovery.
     fn on_ack(&mut self, growth: Growth);
     /// Fast recovery begins with `flight` octets outstanding.

@@ -2,31 +2,24 @@
 
 use crate::time::Instant;
 
-use super::{Congestion, Growth, MAX_WINDOW, MIN_SEGMENTS, initial_window};
+use super::{Congestion, Growth, Window};
 
 /// RFC 5681.
 #[derive(Debug)]
 pub(in crate::tcp) struct NewReno {
-    window: u32,
-    threshold: u32,
-    mss: u32,
+    window: Window,
     /// octets acknowledged since the window last grew in congestion avoidance
     counted: u32,
 }
 
 impl NewReno {
     pub(in crate::tcp) fn new(mss: u32, initial_segments: u32) -> NewReno {
-        NewReno {
-            window: initial_window(mss, initial_segments),
-            threshold: u32::MAX,
-            mss,
-            counted: 0,
-        }
+        NewReno { window: Window::new(mss, initial_segments), counted: 0 }
     }
 
     /// RFC 5681 equation 4.
     fn halved(&self, flight: u32) -> u32 {
-        (flight / 2).max(MIN_SEGMENTS * self.mss)
+        (flight / 2).max(self.window.least())
     }
 }
 
@@ -35,60 +28,48 @@ impl Congestion for NewReno {
         "reno"
     }
 
-    fn window(&self) -> u32 {
-        self.window
+    fn common(&self) -> &Window {
+        &self.window
     }
 
-    fn threshold(&self) -> u32 {
-        self.threshold
-    }
-
-    fn adopt(&mut self, window: u32, threshold: u32) {
-        (self.window, self.threshold) = (window, threshold);
-    }
-
-    fn set_segment_size(&mut self, mss: u32, initial_segments: u32) {
-        if self.window == initial_window(self.mss, initial_segments) {
-            self.window = initial_window(mss, initial_segments);
-        }
-        self.mss = mss.max(1);
+    fn common_mut(&mut self) -> &mut Window {
+        &mut self.window
     }
 
     fn on_ack(&mut self, growth: Growth) {
         if !growth.limited {
             return;
         }
-        if self.window < self.threshold {
-            self.window = self.window.saturating_add(growth.acked).min(MAX_WINDOW);
-            return;
+        if self.window.is_in_slow_start() {
+            return self.window.grow(growth.acked);
         }
         self.counted = self.counted.saturating_add(growth.acked);
-        if self.counted >= self.window {
-            self.counted -= self.window;
-            self.window = self.window.saturating_add(self.mss).min(MAX_WINDOW);
+        if self.counted >= self.window.size {
+            self.counted -= self.window.size;
+            self.window.grow(self.window.mss);
         }
     }
 
     fn on_loss(&mut self, _now: Instant, flight: u32) {
-        self.threshold = self.halved(flight);
-        self.window = self.threshold;
+        self.window.threshold = self.halved(flight);
+        self.window.size = self.window.threshold;
         self.counted = 0;
     }
 
     fn on_recovered(&mut self, _now: Instant) {
-        self.window = self.threshold.max(MIN_SEGMENTS * self.mss);
+        self.window.size = self.window.threshold.max(self.window.least());
     }
 
     fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
         if first {
-            self.threshold = self.halved(flight);
+            self.window.threshold = self.halved(flight);
         }
-        self.window = self.mss;
+        self.window.size = self.window.mss;
         self.counted = 0;
     }
 
     fn on_idle(&mut self, initial_segments: u32) {
-        self.window = self.window.min(initial_window(self.mss, initial_segments));
+        self.window.restart(initial_segments);
     }
 }
 
