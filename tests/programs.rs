@@ -179,9 +179,11 @@ fn iperf3_measures_both_directions() {
     let port = ground.port();
     let watch = Watch::start(&ground, &port);
     let number = port.to_string();
-    let _server = ground.serve(&port, "iperf3", ["-s", "-B", LOOPBACK, "-p", &number]);
     let count = OCTETS.to_string();
     for direction in [&[][..], &["-R"][..], &["-P", "4"][..]] {
+        // A server that goes on closes its listener and opens another after every test: who
+        // connects in between is reset, on the kernel too.
+        let mut server = ground.serve(&port, "iperf3", ["-s", "-1", "-B", LOOPBACK, "-p", &number]);
         let client = ["-c", LOOPBACK, "-p", &number, "-n", &count, "-J"];
         let said = ground.run("iperf3", client.iter().chain(direction));
         let report: serde_json::Value = serde_json::from_str(&said).expect("iperf3 writes JSON");
@@ -190,6 +192,7 @@ fn iperf3_measures_both_directions() {
         let (sent, received) = (octets("sum_sent"), octets("sum_received"));
         // The receiver stops to count when the sender says that it is done; some is under way.
         assert!(sent >= OCTETS && received >= OCTETS / 10 * 9, "{direction:?}: {sent} {received}");
+        finish("iperf3 -s", &mut server);
     }
     watch.finish();
 }
