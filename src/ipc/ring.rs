@@ -15,8 +15,9 @@
 //! * The reader goes through the tickets in order. A slot that was written over is a lost record;
 //!   for one that is not finished the reader may wait ([`Taken::Unfinished`]) or not
 //!   ([`Reader::skip`]). Every ticket is thus either read or counted as lost.
-//! * What is read is validated. A program that writes nonsense into the memory spoils records,
-//!   and nothing else.
+//! * What is read is validated, and every record carries a check of itself and its ticket: a writer
+//!   that was taken for dead may go on after rounds, and write into a later record. A program that
+//!   writes nonsense into the memory spoils records, and nothing else.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -29,10 +30,15 @@ pub const SLOTS: usize = 8192;
 pub const RING_LEN: usize = size_of::<Ring>();
 
 /// "tlRg", and the version of the layout.
-const MAGIC: u64 = u32::from_le_bytes(*b"tlRg") as u64 | 1 << 32;
+const MAGIC: u64 = u32::from_le_bytes(*b"tlRg") as u64 | 2 << 32;
 const WORDS: usize = 7;
 /// A slot that has been in the making for so many rounds was left by a writer that is dead.
 const ROUNDS_UNTIL_DEAD: u64 = 4;
+/// Bits of words that no entry uses: the third word's second octet, and the top of the sixth. There
+/// the check is.
+const CHECK_MASKS: [(usize, u64); 2] = [(2, 0xff << 8), (5, 0xffff << 48)];
+/// Largest [`Entry::took_ns`] that can be told.
+pub const MAX_TOOK_NS: u64 = (1 << 48) - 1;
 /// [`Entry::asked`] where the writer did not say.
 pub const ASKED_UNKNOWN: u32 = u32::MAX;
 
@@ -104,7 +110,7 @@ pub struct Entry {
     pub asked: u32,
     /// When it began: nanoseconds of `CLOCK_MONOTONIC`.
     pub began_ns: u64,
-    /// How long it took, 0 where nobody measured.
+    /// How long it took, 0 where nobody measured; at most [`MAX_TOOK_NS`] (78 hours) is told.
     pub took_ns: u64,
     /// Return address in the program, 0 where nobody said.
     pub caller: u64,
@@ -121,11 +127,12 @@ impl Entry {
             pair(u32::from(self.api as u8) | u32::from(errno) << 16, self.count),
             pair(self.result.cast_unsigned(), self.asked),
             self.began_ns,
-            self.took_ns,
+            self.took_ns.min(MAX_TOOK_NS),
             self.caller,
         ]
     }
 
+    /// `None` for nonsense.
     fn decode(words: [u64; WORDS]) -> Option<Entry> {
         let [socket, process, call, outcome, began_ns, took_ns, caller] = words;
         let halves = |word: u64| (word as u32, (word >> 32) as u32);
@@ -151,6 +158,28 @@ impl Entry {
             caller,
         })
     }
+}
+
+/// Puts the check of the record `ticket` into its words.
+fn seal(mut words: [u64; WORDS], ticket: u64) -> [u64; WORDS] {
+    let mut check = ticket;
+    for word in words {
+        check = (check ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    check ^= check >> 32;
+    for (at, mask) in CHECK_MASKS {
+        words[at] |= check & mask;
+    }
+    words
+}
+
+/// Takes the check out of the words; `None` where it is not that of the record `ticket`.
+fn unseal(words: [u64; WORDS], ticket: u64) -> Option<[u64; WORDS]> {
+    let mut bare = words;
+    for (at, mask) in CHECK_MASKS {
+        bare[at] &= !mask;
+    }
+    (seal(bare, ticket) == words).then_some(bare)
 }
 
 impl Default for Ring {
@@ -212,7 +241,7 @@ impl Ring {
         let ticket = self.head.0.fetch_add(1, Ordering::Relaxed);
         let slot = self.slot(ticket);
         if slot.begin(ticket) {
-            slot.write(entry);
+            slot.write(seal(entry.encode(), ticket));
             slot.end(ticket);
         }
     }
@@ -240,8 +269,8 @@ impl Slot {
         taken.is_ok()
     }
 
-    fn write(&self, entry: &Entry) {
-        for (to, from) in self.words.iter().zip(entry.encode()) {
+    fn write(&self, words: [u64; WORDS]) {
+        for (to, from) in self.words.iter().zip(words) {
             to.store(from, Ordering::Relaxed);
         }
     }
@@ -295,9 +324,10 @@ impl Reader {
             }
             let words = core::array::from_fn(|at| slot.words[at].load(Ordering::Relaxed));
             fence(Ordering::Acquire);
-            let is_whole = ahead == 0 && slot.stamp.load(Ordering::Relaxed) == stamp;
+            let is_mine = ahead == 0 && slot.stamp.load(Ordering::Relaxed) == stamp;
+            let whole = unseal(words, self.next).filter(|_| is_mine);
             self.next = self.next.wrapping_add(1);
-            match Entry::decode(words).filter(|_| is_whole) {
+            match whole.and_then(Entry::decode) {
                 Some(entry) => return Taken::Entry(entry),
                 None => self.lost = self.lost.saturating_add(1),
             }

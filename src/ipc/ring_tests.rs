@@ -23,7 +23,7 @@ fn entry(seed: u32) -> Entry {
         count: wide(4) as u32,
         asked: wide(5) as u32,
         began_ns: wide(6),
-        took_ns: wide(7),
+        took_ns: wide(7) & MAX_TOOK_NS,
         caller: wide(8),
     }
 }
@@ -161,11 +161,36 @@ fn nonsense_is_counted_as_lost() {
     for seed in 0..4 {
         ring.push(&entry(seed));
     }
-    ring.slot(0).words[2].store(0xff, Ordering::Relaxed);
-    ring.slot(1).words[2].store(4096 << 16, Ordering::Relaxed);
+    // no such call, no such errno: told as if they were meant
+    for (ticket, call) in [(0, 0xff), (1, 4096 << 16)] {
+        let mut words = entry(7).encode();
+        words[2] = call;
+        ring.slot(ticket).write(seal(words, ticket));
+    }
     ring.slot(2).words.iter().for_each(|word| word.store(u64::MAX, Ordering::Relaxed));
     assert_eq!(drain(&ring, &mut reader), [entry(3)]);
     assert_eq!(reader.take_lost(), 3);
+}
+
+/// A writer that stood still for rounds goes on when its slot has long been another's.
+#[test]
+fn a_record_that_a_late_writer_spoils_is_counted_as_lost() {
+    let (ring, mut reader) = (ring(), Reader::default());
+    let late = die_in_the_middle(&ring);
+    let rounds = ROUNDS_UNTIL_DEAD + 2;
+    for at in 0..rounds * SLOTS as u64 {
+        ring.push(&entry(at as u32));
+    }
+    let slot = ring.slot(late);
+    let words = seal(entry(4711).encode(), late);
+    for (to, from) in slot.words.iter().zip(words).skip(WORDS / 2) {
+        to.store(from, Ordering::Relaxed);
+    }
+    slot.end(late);
+    let read = drain(&ring, &mut reader);
+    assert!(read.iter().all(|found| *found == entry(found.pid)));
+    assert_eq!(read.len(), SLOTS - 1);
+    assert_eq!(reader.take_lost(), (rounds - 1) * SLOTS as u64 + 2);
 }
 
 /// Writers as fast as they can, some of them dying in the middle: what is read is whole, in each
