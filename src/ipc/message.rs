@@ -422,6 +422,7 @@ mod tests {
             Reply::Number(-1),
             Reply::Text(b"abc", More::Yes),
             Reply::Text(b"", More::No),
+            Reply::Connected,
         ];
         for reply in replies {
             let mut bytes = [0; MAX_MESSAGE];

@@ -40,6 +40,20 @@ static void edges(const char *ep_name, int ep, unsigned wanted)
         trace("%s: %s", #ep, n_ ? bit_names(e_.events) : "no edge");                               \
     })
 
+/* On the loopback the handshake is over when connect() returns, whatever it says. */
+CASE(writable_at_once_after_a_connect_that_does_not_wait)
+{
+    struct addr server;
+    int fd = tcp4();
+    listener(&server);
+    nonblocking(fd);
+    T(connect(fd, AT(server)));
+    POLL(fd);
+    WRITE(fd, "x");
+    T(connect(fd, AT(server)));
+    T(connect(fd, AT(server)));
+}
+
 CASE(epoll_registered_before_connect)
 {
     struct addr server;
