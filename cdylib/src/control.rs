@@ -8,7 +8,7 @@
 //! thread cancelled while it waited) loses its channel.
 
 use core::net::SocketAddr;
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use libc::c_int;
 use tcplab_ipc::message::{Header, MAX_MESSAGE, Reply, Request, Wait};
@@ -16,6 +16,7 @@ use tcplab_ipc::names::{Name, Object, Role, Session};
 use tcplab_ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
 
 use crate::descriptor::Socket;
+use crate::packets::{Broken, Buffer, exchange, is_answer, look_and_wait, next_tag, transmit};
 use crate::rights::OneDescriptor;
 use crate::{cancel, guard, launch, ring, session, sys};
 
@@ -30,16 +31,6 @@ const SAYING_PATIENCE_S: i64 = 30;
 /// How often a stack may hang up on us before we give up.
 const MAX_HANG_UPS: u32 = 3;
 
-/// How long a reply is looked for before the thread sleeps.
-const PATIENCE_NS: u64 = 100_000;
-/// A processor that comes back later than this after it was given up is wanted by others.
-const LATE_NS: u64 = 1_000_000;
-/// How long replies are then not looked for.
-const CROWDED_NS: u64 = 100_000_000;
-
-/// One reply, or request.
-pub(crate) type Buffer = [u8; MAX_MESSAGE];
-
 struct Slot {
     /// Thread that uses the channel, 0 where none.
     holder: AtomicI32,
@@ -52,7 +43,6 @@ struct Slot {
 static SLOTS: [Slot; KEPT_CHANNELS] = [const {
     Slot { holder: AtomicI32::new(0), fd: AtomicI32::new(-1), inode: AtomicU64::new(0) }
 }; KEPT_CHANNELS];
-static TAG: AtomicU32 = AtomicU32::new(1);
 
 /// A channel in use. No destructor: it is passed over frames that a cancelled thread unwinds.
 pub(crate) struct Channel {
@@ -536,68 +526,4 @@ fn receive_ring(fd: c_int, stack: u32) -> Result<(), Broken> {
         let answer = buffer.get(..got.unwrap_or(0)).unwrap_or_default();
         return if is_answer(answer, header.tag) { Ok(()) } else { Err(Broken) };
     }
-}
-
-// ---- packets
-
-/// The other end of a channel is gone, or does not speak our language.
-struct Broken;
-
-fn next_tag() -> u32 {
-    TAG.fetch_add(1, Ordering::Relaxed)
-}
-
-fn transmit(fd: c_int, header: Header, request: &Request<'_>) -> Result<(), Broken> {
-    let mut packet = [0; MAX_MESSAGE];
-    let len = request.encode(header, &mut packet).map_err(|_| Broken)?;
-    let packet = packet.get(..len).ok_or(Broken)?;
-    loop {
-        match sys::send(fd, packet, libc::MSG_NOSIGNAL) {
-            Ok(_) => return Ok(()),
-            Err(Errno::EINTR) => {}
-            Err(_) => return Err(Broken),
-        }
-    }
-}
-
-fn exchange(
-    fd: c_int,
-    header: Header,
-    request: &Request<'_>,
-    buffer: &mut Buffer,
-) -> Result<usize, Broken> {
-    transmit(fd, header, request)?;
-    loop {
-        match look_and_wait(|flags| sys::recv(fd, buffer, flags)) {
-            Ok(len) if is_answer(buffer.get(..len).unwrap_or_default(), header.tag) => {
-                return Ok(len);
-            }
-            Err(Errno::EINTR) => {}
-            _ => return Err(Broken),
-        }
-    }
-}
-
-/// Receives a reply. Looks for it a little while before the thread sleeps: most come sooner than a
-/// processor is sent to sleep and woken, and to wake one costs the stack more than the answer. Not
-/// so where others want the processor: it comes back sooner to who sleeps and is woken.
-fn look_and_wait(mut receive: impl FnMut(c_int) -> sys::Result<usize>) -> sys::Result<usize> {
-    static CROWDED_UNTIL_NS: AtomicU64 = AtomicU64::new(0);
-    let began = sys::now_ns();
-    let mut now = began;
-    while now - began < PATIENCE_NS && CROWDED_UNTIL_NS.load(Ordering::Relaxed) <= began {
-        match receive(libc::MSG_DONTWAIT) {
-            Err(Errno::EAGAIN) => sys::yield_processor(),
-            other => return other,
-        }
-        now = sys::now_ns();
-    }
-    if now - began > LATE_NS {
-        CROWDED_UNTIL_NS.store(now + CROWDED_NS, Ordering::Relaxed);
-    }
-    receive(0)
-}
-
-fn is_answer(packet: &[u8], tag: u32) -> bool {
-    matches!(Reply::decode(packet), Ok((answered, _)) if answered == tag)
 }

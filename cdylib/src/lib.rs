@@ -21,6 +21,7 @@ mod hooks;
 mod launch;
 mod leaving;
 mod ops;
+mod packets;
 mod rights;
 mod ring;
 mod session;
