@@ -32,6 +32,16 @@ pub(crate) enum Hint {
     Connecting = 3,
     /// Ours; listening.
     Listener = 4,
+    /// As `Connection`, and the `connect()` that was not waited for is over: the next one says 0.
+    Established = 5,
+}
+
+impl Hint {
+    /// Octets flow, or have flowed, and the send buffer is as the program wants it.
+    #[inline(always)]
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Hint::Connection | Hint::Established)
+    }
 }
 
 static TABLE: [AtomicU8; HINTS] = [const { AtomicU8::new(0) }; HINTS];
@@ -45,6 +55,7 @@ pub(crate) fn hint(fd: c_int) -> Hint {
             2 => Hint::Connection,
             3 => Hint::Connecting,
             4 => Hint::Listener,
+            5 => Hint::Established,
             _ => Hint::Unknown,
         },
         None if fd < 0 => Hint::Foreign,

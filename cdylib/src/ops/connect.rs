@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use libc::c_int;
 use tcplab_ipc::Errno;
 use tcplab_ipc::message::{Request, Wait};
 use tcplab_ipc::names::Role;
@@ -30,13 +31,11 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
     if plug::has_mark(socket.fd, plug::TOLD_MARK) {
         return Err(Errno::EISCONN);
     }
+    let dead = sys::poll(socket.fd, 0, 0).is_ok_and(|events| events & libc::POLLHUP != 0);
     // The first call to find the connection made says so, as Linux; the stack need not know.
-    if descriptor::hint(socket.fd) != Hint::Connection
-        && plug::settle(socket.fd) == Progress::JustMade
-    {
+    if !dead && is_just_made(socket.fd) {
         return plug::set_mark(socket.fd, plug::TOLD_MARK, true);
     }
-    let dead = sys::poll(socket.fd, 0, 0).is_ok_and(|events| events & libc::POLLHUP != 0);
     // The stack tells whether it stands (EISCONN), is under way (EALREADY), has failed, or may be
     // tried again; the last on a new kernel socket.
     let plugging = if dead { Plugging::Replacement } else { Plugging::Already };
@@ -46,6 +45,18 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
         let _ = plug::replace(socket);
     }
     outcome
+}
+
+/// Whether the connection has come to stand, and no `connect()` has said so.
+fn is_just_made(fd: c_int) -> bool {
+    match descriptor::hint(fd) {
+        Hint::Established => {
+            descriptor::note(fd, Hint::Connection);
+            true
+        }
+        Hint::Connection => false,
+        _ => plug::settle(fd) == Progress::JustMade,
+    }
 }
 
 /// Whether `connect()` with this errno leaves the socket unconnected.
@@ -77,6 +88,7 @@ fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) ->
         establish(socket, caller, plugging, filler)?;
         if begun == Begun::Connected {
             plug::announce_room(socket.fd);
+            descriptor::note(socket.fd, Hint::Established);
         }
         return Err(Errno::EINPROGRESS);
     }

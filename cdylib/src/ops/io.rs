@@ -38,7 +38,7 @@ pub(crate) enum Signal {
 #[inline]
 pub(crate) fn before_read(fd: c_int) -> Verdict {
     match descriptor::hint(fd) {
-        Hint::Connection | Hint::Connecting => Verdict::Go,
+        Hint::Connection | Hint::Established | Hint::Connecting => Verdict::Go,
         _ => judge(fd),
     }
 }
@@ -46,7 +46,7 @@ pub(crate) fn before_read(fd: c_int) -> Verdict {
 /// Before a write on a number that may be ours.
 #[inline]
 pub(crate) fn before_write(fd: c_int) -> Verdict {
-    if descriptor::hint(fd) == Hint::Connection { Verdict::Go } else { judge(fd) }
+    if descriptor::hint(fd).is_open() { Verdict::Go } else { judge(fd) }
 }
 
 #[cold]

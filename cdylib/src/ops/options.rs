@@ -5,7 +5,7 @@ use tcplab_ipc::message::{MAX_MESSAGE, MAX_OPTION, Reply, Request};
 use tcplab_ipc::names::Role;
 use tcplab_ipc::{Domain, Errno};
 
-use crate::descriptor::{self, Hint, Socket};
+use crate::descriptor::{self, Socket};
 use crate::ops::plug;
 use crate::{control, sys};
 
@@ -155,7 +155,7 @@ pub(crate) fn take_error(socket: &Socket) -> c_int {
     if socket.role() == Role::Fresh {
         return pending_on_fresh(socket);
     }
-    if descriptor::hint(socket.fd) != Hint::Connection {
+    if !descriptor::hint(socket.fd).is_open() {
         plug::settle(socket.fd);
     }
     let events = sys::poll(socket.fd, 0, 0).unwrap_or(libc::POLLERR);

@@ -5,7 +5,7 @@ use tcplab_ipc::Errno;
 use tcplab_ipc::message::{How, Request};
 use tcplab_ipc::names::Role;
 
-use crate::descriptor::{self, Hint, Socket};
+use crate::descriptor::{self, Socket};
 use crate::ops::plug::Progress;
 use crate::ops::{names, plug};
 use crate::{control, sys};
@@ -50,6 +50,5 @@ fn shutdown_connection(socket: &Socket, how: How) -> Result<(), Errno> {
 }
 
 fn is_connecting(socket: &Socket) -> bool {
-    descriptor::hint(socket.fd) != Hint::Connection
-        && plug::settle(socket.fd) == Progress::Connecting
+    !descriptor::hint(socket.fd).is_open() && plug::settle(socket.fd) == Progress::Connecting
 }
