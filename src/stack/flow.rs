@@ -441,7 +441,9 @@ fn take_by_reading(
     if wanted <= FIRST_ROOM {
         put(host, endpoint.key, &scratch[held..held + octets]);
     }
-    input.half_read = octets == wanted || octets == 0;
+    // After a close nothing comes that was not announced with it.
+    let is_complete = input.hung_up && !input.urgent;
+    input.half_read = octets == wanted || octets == 0 && !is_complete;
     // The kernel stops reading before an urgent octet, which is announced as such.
     input.urgent = !at_urgent && input.urgent;
     // Edge-triggered: of what comes later the kernel tells again.

@@ -39,6 +39,7 @@ mod poller;
 mod recording;
 mod refusals;
 mod requests;
+mod retired;
 mod ring;
 mod start;
 mod timing;
@@ -59,6 +60,7 @@ use self::linger::Lingerers;
 use self::poller::{Interest, Poller, Readiness, Token};
 use self::recording::Recording;
 use self::refusals::Refusals;
+use self::retired::Retired;
 use self::ring::CallRing;
 use self::start::Doors;
 use self::watch::Watchers;
@@ -100,6 +102,7 @@ pub(crate) struct Stack {
     lingering: Lingerers,
     leavers: Leavers,
     refusals: Refusals,
+    retired: Retired,
     next_id: u64,
     /// Stays when idle.
     stays: bool,
@@ -158,6 +161,7 @@ impl Stack {
             lingering: Lingerers::default(),
             leavers: Leavers::default(),
             refusals: Refusals::default(),
+            retired: Retired::default(),
             next_id: number(24),
             stays: false,
             ends: false,
@@ -185,8 +189,7 @@ impl Stack {
 
     fn turn(&mut self, events: &[(Token, Readiness)]) {
         let now = self.now();
-        self.hear_calls(now);
-        self.note_events(now, events);
+        self.hear(now, events);
         if self.clients.has_ready() {
             // On Linux's loopback a segment has arrived when the call that sent it returns: who
             // asks next, at the other end too, sees what it has done.
@@ -199,6 +202,21 @@ impl Stack {
         self.keep_house();
         let now = self.now();
         self.serve_watchers(now);
+    }
+
+    /// What programs did: the calls they left word of, then what the kernel sockets tell.
+    fn hear(&mut self, now: Instant, events: &[(Token, Readiness)]) {
+        self.hear_calls(now);
+        self.note_events(now, events);
+        if self.calls.has_failed_accepts() {
+            let mut since = Vec::new();
+            if let Err(error) = self.poller.look(&mut since) {
+                tracing::error!(%error, "cannot look at the sockets");
+            }
+            self.hear_calls(now);
+            self.note_events(now, &since);
+            self.record_failed_accepts(now);
+        }
     }
 
     fn note_events(&mut self, now: Instant, events: &[(Token, Readiness)]) {
@@ -397,7 +415,10 @@ impl Stack {
         let Some(endpoint) = self.endpoints.get(index) else { return };
         let (id, end, caller) = (endpoint.id, self.end_of(endpoint.key), endpoint.caller);
         self.record_close(now, id, end, caller);
-        let Some(endpoint) = self.endpoints.remove(index) else { return };
+        let Some(mut endpoint) = self.endpoints.remove(index) else { return };
+        if let Some(end) = endpoint.end.take() {
+            self.retired.add(end);
+        }
         if let Some(time) = self.host.linger(endpoint.key) {
             self.lingering.insert(endpoint.id, endpoint.key, now + time);
         }

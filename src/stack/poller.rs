@@ -167,7 +167,7 @@ impl Poller {
         let is_crowded = self.crowded_until.is_some_and(|until| began < until);
         let mut passed = Duration::ZERO;
         while self.is_busy && !is_short && !is_crowded && passed < PATIENCE {
-            self.fetch(Some(Duration::ZERO), events)?;
+            self.look(events)?;
             if !events.is_empty() {
                 return Ok(());
             }
@@ -183,7 +183,12 @@ impl Poller {
         Ok(())
     }
 
-    /// The same without patience.
+    /// Fetches what is ready now.
+    pub(super) fn look(&mut self, events: &mut Vec<(Token, Readiness)>) -> io::Result<()> {
+        self.fetch(Some(Duration::ZERO), events)
+    }
+
+    /// The same as [`Poller::wait`] without patience.
     fn fetch(
         &mut self,
         timeout: Option<Duration>,

@@ -37,6 +37,9 @@ pub(super) struct CallRing {
     stuck_since: Option<RealTime>,
     /// Closes that may be the last of their sockets.
     closes: VecDeque<(RealTime, Entry)>,
+    /// Accepts that failed: what the same program accepted before them tells of itself on the
+    /// sockets, with the next look.
+    failed_accepts: Vec<Entry>,
 }
 
 impl CallRing {
@@ -53,6 +56,7 @@ impl CallRing {
             began: kernel::monotonic().saturating_sub(began.elapsed()),
             stuck_since: None,
             closes: VecDeque::new(),
+            failed_accepts: Vec::new(),
         }
     }
 
@@ -92,6 +96,11 @@ impl CallRing {
         }
     }
 
+    /// Accepts that failed wait to be recorded.
+    pub(super) fn has_failed_accepts(&self) -> bool {
+        !self.failed_accepts.is_empty()
+    }
+
     /// Something is to be done with the ring after this time, whatever else happens.
     pub(super) fn until_next_look(&self, is_tracing: bool) -> Option<Duration> {
         let waits = is_tracing || self.stuck_since.is_some() || !self.closes.is_empty();
@@ -118,6 +127,13 @@ impl CallRing {
 }
 
 impl Stack {
+    /// Records the accepts that had failed before the last look at the sockets.
+    pub(super) fn record_failed_accepts(&mut self, now: Instant) {
+        for entry in std::mem::take(&mut self.calls.failed_accepts) {
+            self.record_entry(now, &entry);
+        }
+    }
+
     /// Hears what programs did since the last turn. At most a ring of it: those who write as fast
     /// as we read must wait for the next.
     pub(super) fn hear_calls(&mut self, now: Instant) {
@@ -148,6 +164,7 @@ impl Stack {
         match entry.api {
             // The stack has seen it itself.
             Api::Accept if entry.errno.is_none() => {}
+            Api::Accept => self.calls.failed_accepts.push(entry),
             Api::Close if index.is_some() => {
                 self.calls.closes.push_back((RealTime::now(), entry));
             }
