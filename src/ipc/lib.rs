@@ -11,7 +11,7 @@ pub mod record;
 pub mod ring;
 
 /// Version of everything in this crate; both sides refuse to talk to another one.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// Identity of one emulated socket for its whole life, chosen by the shim at `socket()` and by
 /// the stack for accepted connections. It is written in the kernel name of the socket, so it

@@ -73,6 +73,9 @@ pub enum Request<'a> {
     GetOption(i32, i32, u32),
     /// Takes the pending error, as `SO_ERROR` does. Reply: [`Reply::Number`] with the errno or 0.
     TakeError,
+    /// Takes the pending error as a read does that found one. Reply: [`Reply::Number`] with the
+    /// errno, 0, or EPIPE where the stream has ended in order, whatever has happened since.
+    TakeReadError,
     /// `SIOCOUTQ`. Reply: [`Reply::Number`].
     OutQueue,
     /// `SIOCOUTQNSD`. Reply: [`Reply::Number`].
@@ -184,6 +187,7 @@ impl Request<'_> {
             Request::Disconnect
             | Request::Names
             | Request::TakeError
+            | Request::TakeReadError
             | Request::OutQueue
             | Request::UnsentQueue
             | Request::WaitClosed
@@ -211,6 +215,7 @@ impl Request<'_> {
             Request::Renew(_) => 15,
             Request::Ring => 16,
             Request::Leaving(_) => 17,
+            Request::TakeReadError => 18,
         }
     }
 
@@ -252,6 +257,7 @@ impl Request<'_> {
             15 => Request::Renew(SocketId(u64::from_le_bytes(r.array()?))),
             16 => Request::Ring,
             17 => Request::Leaving(u64::from_le_bytes(r.array()?)),
+            18 => Request::TakeReadError,
             _ => return Err(Malformed),
         };
         Ok((Header { tag, id, fd, domain }, request))
@@ -391,6 +397,7 @@ mod tests {
             Request::SetOption(6, -1, &[1, 2, 3]),
             Request::GetOption(6, 11, 4),
             Request::TakeError,
+            Request::TakeReadError,
             Request::OutQueue,
             Request::UnsentQueue,
             Request::WaitClosed,

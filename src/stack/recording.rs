@@ -412,6 +412,7 @@ fn describe(request: &Request<'_>) -> Option<(Api, Argument, Weight)> {
         Request::OutQueue | Request::UnsentQueue => (Api::Ioctl, Argument::None, Weight::Bulk),
         Request::Hello { .. }
         | Request::Renew(_)
+        | Request::TakeReadError
         | Request::WaitClosed
         | Request::Ring
         | Request::Leaving(_)

@@ -40,7 +40,7 @@ impl Stack {
         endpoint.caller = Caller { address: endpoint.caller.address, ..caller };
         endpoint.history.note_user(caller.pid);
         endpoint.opened_by(caller.pid);
-        let key = endpoint.key;
+        let (key, stream_has_ended) = (endpoint.key, endpoint.output.peer_closed);
         // disconnect() and a failed connect() take the remote address away
         let before = self.end_of(key);
         if let Request::GetOption(level, name, room) = request {
@@ -62,10 +62,12 @@ impl Stack {
             Request::SetOption(level, name, value) => {
                 self.host.set_option(now, key, level, name, value).map(|()| Some(Reply::Done))
             }
-            Request::TakeError => {
-                let errno = self.host.take_error(key).map_or(0, |errno| errno.0);
-                Ok(Some(Reply::Number(errno.into())))
+            Request::TakeError => Ok(Some(self.take_error(key))),
+            // Linux: the end of a stream stays its end; the error is for writers and SO_ERROR.
+            Request::TakeReadError if stream_has_ended => {
+                Ok(Some(Reply::Number(Errno::EPIPE.0.into())))
             }
+            Request::TakeReadError => Ok(Some(self.take_error(key))),
             Request::OutQueue => {
                 self.host.out_queue(key).map(|(all, _)| Some(Reply::Number(octets(all))))
             }
@@ -190,6 +192,10 @@ impl Stack {
             endpoint.unplug();
         }
         DONE
+    }
+
+    fn take_error(&mut self, key: SocketKey) -> Reply<'static> {
+        Reply::Number(self.host.take_error(key).map_or(0, |errno| errno.0.into()))
     }
 
     fn get_option(

@@ -261,6 +261,52 @@ CASE(blocked_read_and_own_shutdown_of_both)
     READ(p.c, 16);
 }
 
+/* p.s is in LAST-ACK, its FIN behind octets that the peer's closed window holds back; then the peer
+ * closes with them unread, which resets the connection. */
+static struct pair reset_in_last_ack(void)
+{
+    struct pair p = tcp_pair();
+    char block[4096] = "";
+    nonblocking(p.s);
+    for (int quiet = 0; quiet < 10; quiet++, pause_ms(5))
+        while (write(p.s, block, sizeof block) > 0)
+            quiet = 0;
+    MUST(shutdown(p.c, SHUT_WR));
+    AWAIT(p.s, POLLRDHUP);
+    T(shutdown(p.s, SHUT_WR));
+    AWAIT_STATE(p.s, "LAST-ACK");
+    MUST(close(p.c));
+    AWAIT(p.s, POLLERR | POLLHUP);
+    return p;
+}
+
+CASE(reset_in_last_ack_then_read)
+{
+    struct pair p = reset_in_last_ack();
+    NOTE("the peer's FIN was there before: the end of the stream stays its end");
+    READ(p.s, 16);
+    READ(p.s, 16);
+    SOERR(p.s);
+    SOERR(p.s);
+    READ(p.s, 16);
+}
+
+CASE(reset_in_last_ack_then_so_error)
+{
+    struct pair p = reset_in_last_ack();
+    SOERR(p.s);
+    READ(p.s, 16);
+    SEND(p.s, "x", MSG_NOSIGNAL);
+}
+
+CASE(reset_in_last_ack_then_write)
+{
+    struct pair p = reset_in_last_ack();
+    SEND(p.s, "x", MSG_NOSIGNAL);
+    SEND(p.s, "x", MSG_NOSIGNAL);
+    READ(p.s, 16);
+}
+
 CASE(shut_read_still_receives)
 {
     struct pair p = tcp_pair();

@@ -42,6 +42,7 @@ fn requests(numbers: &mut Numbers) -> Vec<Vec<u8>> {
         Request::GetOption(numbers.below(50) as i32, numbers.below(80) as i32, 4),
         Request::GetOption(6, 11, u32::MAX),
         Request::TakeError,
+        Request::TakeReadError,
         Request::OutQueue,
         Request::UnsentQueue,
         Request::WaitClosed,
@@ -68,7 +69,7 @@ fn rubbish_on_the_control_channel_ends_that_connection_only() {
             let len = numbers.below(200);
             let mut packet = numbers.octets(len);
             if let Some(kind) = packet.get_mut(4) {
-                *kind %= 17;
+                *kind %= 20;
             }
             if channel.push(&packet).is_err() {
                 break;

@@ -108,12 +108,13 @@ fn end_of_file(socket: &Socket) -> Result<usize, Errno> {
     }
 }
 
-/// The error the stack holds for `socket`; ENETDOWN where it is gone, `None` where it has none.
+/// The error the stack holds for readers of `socket`; ENETDOWN where it is gone, `None` where it
+/// has none.
 fn reason(socket: &Socket) -> Option<Errno> {
     if !control::stack_lives(socket) {
         return Some(Errno::ENETDOWN);
     }
-    match control::ask_number(socket, &Request::TakeError) {
+    match control::ask_number(socket, &Request::TakeReadError) {
         Ok(0) => None,
         Ok(errno) => Some(Errno(errno as c_int)),
         Err(_) => Some(Errno::ENETDOWN),
