@@ -237,7 +237,7 @@ impl Client {
         let tag = self.send(&Request::Hello { version: PROTOCOL_VERSION, secret })?;
         let mut packet = vec![0; PACKET_OVERHEAD];
         match self.receive(tag, &mut packet)? {
-            Reply::Hello { secret, pid } => {
+            Reply::Hello { secret, pid, .. } => {
                 self.secret = secret;
                 self.stack_pid = pid;
                 Ok(())

@@ -40,7 +40,7 @@ fn reply(tag: u32, reply: &Reply<'_>) -> Vec<u8> {
 }
 
 fn welcome(tag: u32) -> Vec<Vec<u8>> {
-    vec![reply(tag, &Reply::Hello { secret: 99, pid: 4 })]
+    vec![reply(tag, &Reply::Hello { secret: 99, pid: 4, stack: 1 })]
 }
 
 #[test]

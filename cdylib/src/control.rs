@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use libc::c_int;
 use tcplab_ipc::message::{Header, MAX_MESSAGE, Reply, Request, Wait};
-use tcplab_ipc::names::{Name, Object, Role, Session};
+use tcplab_ipc::names::{Name, Object, Session};
 use tcplab_ipc::{Domain, Errno, PROTOCOL_VERSION, SocketId};
 
 use crate::descriptor::Socket;
@@ -55,7 +55,7 @@ pub(crate) struct Channel {
 pub(crate) enum Start {
     /// Yes.
     OnDemand,
-    /// No: what is asked about died with it.
+    /// No: what is asked about died with it, or would be told by no other.
     Never,
 }
 
@@ -119,7 +119,8 @@ pub(crate) fn ask_number(socket: &Socket, request: &Request<'_>) -> Result<i64, 
     }
 }
 
-/// One exchange on a kept channel; where that has died meanwhile, once more on a new one.
+/// One exchange on a kept channel; where that has died meanwhile, once more on a new one. Not with
+/// a stack that is started for it: the socket died with the one it was made for.
 fn exchange_fresh(
     socket: &Socket,
     header: Header,
@@ -127,7 +128,7 @@ fn exchange_fresh(
     buffer: &mut Buffer,
 ) -> Result<usize, Errno> {
     for _ in 0..2 {
-        let channel = acquire(&socket.session, || start_for(socket))?;
+        let channel = acquire(&socket.session, Start::Never)?;
         match exchange(channel.fd, header, request, buffer) {
             Ok(len) => {
                 release(channel);
@@ -137,11 +138,6 @@ fn exchange_fresh(
         }
     }
     Err(Errno::ENETDOWN)
-}
-
-/// A socket that was plugged into a stack died with it; a fresh one may get a new stack.
-fn start_for(socket: &Socket) -> Start {
-    if socket.role() == Role::Fresh { Start::OnDemand } else { Start::Never }
 }
 
 /// Asks a `request` that the stack answers when it knows the outcome, and waits, as a
@@ -178,9 +174,21 @@ pub(crate) fn await_outcome(
     })
 }
 
+/// The outcome of an abandoned request where the stack has told it by now. The channel is closed.
+pub(crate) fn outcome_by_now(channel: Channel) -> Option<Result<(), Errno>> {
+    let mut buffer = [0; MAX_MESSAGE];
+    let len = sys::recv(channel.fd, &mut buffer, libc::MSG_DONTWAIT).unwrap_or(0);
+    discard(channel);
+    match Reply::decode(buffer.get(..len)?).ok()? {
+        (_, Reply::Done) => Some(Ok(())),
+        (_, Reply::Error(errno)) => Some(Err(errno)),
+        _ => None,
+    }
+}
+
 fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Result<Channel, Errno> {
     for _ in 0..2 {
-        let channel = acquire(&socket.session, || start_for(socket))?;
+        let channel = acquire(&socket.session, Start::Never)?;
         match transmit(channel.fd, header, request) {
             Ok(()) => return Ok(channel),
             Err(Broken) => discard(channel),
@@ -192,7 +200,7 @@ fn send_on_live(socket: &Socket, header: Header, request: &Request<'_>) -> Resul
 /// Opens a channel ahead of a request that will be made on it, after something that ends what
 /// the request is about; `None` where there is no stack.
 pub(crate) fn open_for(socket: &Socket) -> Option<Channel> {
-    acquire(&socket.session, || Start::Never).ok()
+    acquire(&socket.session, Start::Never).ok()
 }
 
 /// Asks `request` on `channel` and waits for the reply or a signal, whichever is first.
@@ -207,7 +215,7 @@ pub(crate) fn ask_until_signal(channel: Channel, socket: &Socket, request: &Requ
 /// Makes sure that the session has a live stack, and starts one where not.
 pub(crate) fn ensure_stack(session: &Session) -> Result<(), Errno> {
     for _ in 0..2 {
-        let channel = acquire(session, || Start::OnDemand)?;
+        let channel = acquire(session, Start::OnDemand)?;
         let alive = sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0);
         if alive {
             release(channel);
@@ -218,28 +226,43 @@ pub(crate) fn ensure_stack(session: &Session) -> Result<(), Errno> {
     Err(Errno::ENETDOWN)
 }
 
+/// What is known of the stack that a socket was plugged into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It runs.
+    Alive,
+    /// It is gone; another may have its name.
+    Dead,
+    /// It cannot be asked: this program lacks what a channel needs.
+    Unknown,
+}
+
 /// Whether the stack that `socket` was plugged into still runs.
-pub(crate) fn stack_lives(socket: &Socket) -> bool {
+pub(crate) fn life_of_stack(socket: &Socket) -> Life {
     for _ in 0..2 {
-        let Ok(channel) = acquire(&socket.session, || Start::Never) else { return false };
+        let channel = match acquire(&socket.session, Start::Never) {
+            Ok(channel) => channel,
+            Err(Errno::ENETDOWN) => return Life::Dead,
+            Err(_) => return Life::Unknown,
+        };
         if sys::poll(channel.fd, libc::POLLIN, 0).is_ok_and(|events| events == 0) {
             let now = sys::get_option::<libc::ucred>(channel.fd, libc::SO_PEERCRED);
             let then = sys::get_option::<libc::ucred>(socket.fd, libc::SO_PEERCRED);
             release(channel);
             return match (now, then) {
-                (Ok(now), Ok(then)) => now.pid == then.pid,
-                _ => false,
+                (Ok(now), Ok(then)) if now.pid == then.pid => Life::Alive,
+                _ => Life::Dead,
             };
         }
         discard(channel);
     }
-    false
+    Life::Dead
 }
 
 /// Asks a running stack for the session's secret, and keeps it.
 pub(crate) fn learn_secret(session: &Session) -> Result<(), Errno> {
     // Not kept: most processes never make a socket.
-    acquire(session, || Start::Never).map(discard)
+    acquire(session, Start::Never).map(discard)
 }
 
 /// The child of a fork must not talk on its parent's channels.
@@ -257,13 +280,13 @@ pub(crate) fn forget_parents_channels() {
 
 /// A channel to the stack of `session`: a kept one that is free, or a new
 /// one, for which it matters whether a stack is started.
-fn acquire(session: &Session, start: impl FnOnce() -> Start) -> Result<Channel, Errno> {
+fn acquire(session: &Session, start: Start) -> Result<Channel, Errno> {
     if session::settings().session != Ok(*session) || !guard::owns_memory() {
-        let (fd, _) = open(session, start())?;
+        let (fd, _) = open(session, start)?;
         return Ok(Channel { fd, slot: None });
     }
     let Some(slot) = take_slot() else {
-        let (fd, _) = open(session, start())?;
+        let (fd, _) = open(session, start)?;
         return Ok(Channel { fd, slot: None });
     };
     let fd = slot.fd.load(Ordering::Relaxed);
@@ -271,7 +294,7 @@ fn acquire(session: &Session, start: impl FnOnce() -> Start) -> Result<Channel, 
         return Ok(Channel { fd, slot: Some(slot) });
     }
     slot.fd.store(-1, Ordering::Relaxed);
-    match open(session, start()) {
+    match open(session, start) {
         Ok((fd, inode)) => {
             slot.inode.store(inode, Ordering::Relaxed);
             slot.fd.store(fd, Ordering::Relaxed);
@@ -439,7 +462,7 @@ fn dial(session: &Session) -> Result<c_int, Errno> {
 
 /// Anybody may bind an abstract name. A stack is run by the session's owner, by root, or by the
 /// user of this process, who may have started it.
-fn is_trusted(fd: c_int, session: &Session) -> bool {
+pub(crate) fn is_trusted(fd: c_int, session: &Session) -> bool {
     sys::get_option::<libc::ucred>(fd, libc::SO_PEERCRED)
         .is_ok_and(|peer| [session.uid(), 0, sys::geteuid()].contains(&peer.uid))
 }
@@ -465,9 +488,10 @@ fn greet(fd: c_int, of: &Session) -> Result<(), Errno> {
     let mut buffer = [0; MAX_MESSAGE];
     let len = exchange(fd, header, &hello, &mut buffer).map_err(|Broken| Errno::ECONNRESET)?;
     match Reply::decode(buffer.get(..len).unwrap_or_default()) {
-        Ok((_, Reply::Hello { secret: told, pid })) => {
+        Ok((_, Reply::Hello { secret: told, pid, stack })) => {
             // Of another session neither secret nor ring is ours to keep.
             if session::settings().session == Ok(*of) {
+                session::remember_stack(stack);
                 if told != 0 && told != secret {
                     session::remember_secret(told);
                 }
@@ -486,7 +510,7 @@ fn greet(fd: c_int, of: &Session) -> Result<(), Errno> {
 /// for ever.
 #[cold]
 pub(crate) fn say_and_wait(session: &Session, request: &Request<'_>) {
-    let Ok(channel) = acquire(session, || Start::Never) else { return };
+    let Ok(channel) = acquire(session, Start::Never) else { return };
     let patience = libc::timeval { tv_sec: SAYING_PATIENCE_S, tv_usec: 0 };
     let _ = sys::set_option(channel.fd, libc::SO_RCVTIMEO, &patience);
     let header = Header { tag: next_tag(), id: SocketId(0), fd: -1, domain: Domain::V4 };
@@ -498,7 +522,7 @@ pub(crate) fn say_and_wait(session: &Session, request: &Request<'_>) {
 #[cold]
 pub(crate) fn fetch_ring(session: &Session) {
     // It comes with the greeting.
-    match acquire(session, || Start::Never) {
+    match acquire(session, Start::Never) {
         Ok(channel) => discard(channel),
         Err(_) => ring::note_failure(),
     }

@@ -7,7 +7,7 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use core::{mem, ptr};
 
 use tcplab_ipc::names::{
@@ -51,6 +51,9 @@ static SETTINGS: Once =
 
 /// Low and high half of the secret; 0 where not known.
 static SECRET: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// Mark of the stack that was greeted last; 0 where none was.
+static STACK: AtomicU16 = AtomicU16::new(0);
 
 /// The settings of this process.
 pub(crate) fn settings() -> &'static Settings {
@@ -99,6 +102,16 @@ pub(crate) fn secret() -> u128 {
 pub(crate) fn remember_secret(secret: u128) {
     SECRET[0].store(secret as u64, Ordering::Relaxed);
     SECRET[1].store((secret >> 64) as u64, Ordering::Relaxed);
+}
+
+/// The mark of the session's stack in the identities of its sockets; 0 before it was asked.
+pub(crate) fn stack() -> u16 {
+    STACK.load(Ordering::Relaxed)
+}
+
+/// Keeps the mark that the stack told.
+pub(crate) fn remember_stack(mark: u16) {
+    STACK.store(mark, Ordering::Relaxed);
 }
 
 /// Writes session and secret to the environment, so that what is exec'ed as another user stays

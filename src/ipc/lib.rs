@@ -16,8 +16,27 @@ pub const PROTOCOL_VERSION: u16 = 3;
 /// Identity of one emulated socket for its whole life, chosen by the shim at `socket()` and by
 /// the stack for accepted connections. It is written in the kernel name of the socket, so it
 /// survives `dup`, `fork`, `exec` and `SCM_RIGHTS`.
+///
+/// The upper 16 bits say which stack the socket was made for ([`SocketId::stack`]): when that dies,
+/// what it knew of the socket is gone, and the next one must not take it for new.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
+
+impl SocketId {
+    const NUMBER_BITS: u32 = 48;
+    const NUMBER: u64 = (1 << Self::NUMBER_BITS) - 1;
+
+    /// An identity of a socket made for `stack`, from a number that no other one has in its lower 48
+    /// bits.
+    pub fn new(stack: u16, number: u64) -> SocketId {
+        SocketId(u64::from(stack) << Self::NUMBER_BITS | number & Self::NUMBER)
+    }
+
+    /// The mark of the stack that the socket was made for; 0: of whichever there is.
+    pub fn stack(self) -> u16 {
+        (self.0 >> Self::NUMBER_BITS) as u16
+    }
+}
 
 impl core::fmt::Debug for SocketId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

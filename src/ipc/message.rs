@@ -119,6 +119,8 @@ pub enum Reply<'a> {
         secret: u128,
         /// Process id of the stack.
         pid: u32,
+        /// Its mark in the identities of its sockets ([`SocketId::stack`]), never 0.
+        stack: u16,
     },
     /// Local and peer address, `None` where there is none (a local address is `0.0.0.0:0` until
     /// bound).
@@ -273,10 +275,11 @@ impl Reply<'_> {
         w.put(&errno.to_le_bytes())?;
         match *self {
             Reply::Done | Reply::Error(_) => {}
-            Reply::Hello { secret, pid } => {
+            Reply::Hello { secret, pid, stack } => {
                 w.put(&[1])?;
                 w.put(&secret.to_le_bytes())?;
                 w.put(&pid.to_le_bytes())?;
+                w.put(&stack.to_le_bytes())?;
             }
             Reply::Names(local, peer) => {
                 w.put(&[2])?;
@@ -313,7 +316,11 @@ impl Reply<'_> {
         }
         let [kind] = r.array()?;
         let reply = match kind {
-            1 => Reply::Hello { secret: u128::from_le_bytes(r.array()?), pid: r.u32()? },
+            1 => Reply::Hello {
+                secret: u128::from_le_bytes(r.array()?),
+                pid: r.u32()?,
+                stack: u16::from_le_bytes(r.array()?),
+            },
             2 => Reply::Names(r.address()?, r.address()?),
             3 => Reply::Value(r.take_rest()),
             4 => Reply::Number(i64::from_le_bytes(r.array()?)),
@@ -422,7 +429,7 @@ mod tests {
         let replies = [
             Reply::Done,
             Reply::Error(Errno::EADDRINUSE),
-            Reply::Hello { secret: 1 << 100, pid: 42 },
+            Reply::Hello { secret: 1 << 100, pid: 42, stack: 7 },
             Reply::Names(Some(address()), None),
             Reply::Value(&[9; 200]),
             Reply::Value(&[]),

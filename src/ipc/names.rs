@@ -208,7 +208,9 @@ pub fn parse(name: &[u8]) -> Option<(Session, Object)> {
         [b'6', b'/', id @ ..] => Object::App(Domain::V6, parse_id(id)?),
         _ => return None,
     };
-    Some((session, object))
+    // An identity has one name only: of two spellings a stranger could take the other.
+    let is_canonical = Name::new(&session, object).as_bytes() == name;
+    is_canonical.then_some((session, object))
 }
 
 fn parse_id(hex: &[u8]) -> Option<SocketId> {
@@ -267,6 +269,19 @@ mod tests {
             [&b"tcplab/0/s/zzz"[..], b"tcplab/0/s/4/12", b"/tmp/.X11-unix/X0", b"tcplab/"]
         {
             assert_eq!(parse(foreign), None);
+        }
+    }
+
+    #[test]
+    fn an_identity_has_one_spelling() {
+        assert!(parse(b"tcplab/1000/s/4/0123456789abcdef").is_some());
+        for other in [
+            &b"tcplab/1000/s/4/0123456789ABCDEF"[..],
+            b"tcplab/1000/s/4/+123456789abcdef",
+            b"tcplab/01000/s/4/0123456789abcdef",
+            b"tcplab/+1000/s/4/0123456789abcdef",
+        ] {
+            assert_eq!(parse(other), None);
         }
     }
 }

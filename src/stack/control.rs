@@ -19,6 +19,9 @@ use crate::time::Instant;
 /// Clients at once; programs keep a few connections each, and open one for a call when they are
 /// refused.
 const MAX_CLIENTS: usize = 16_384;
+/// Connections of other users that have not shown the secret; the oldest goes for a new one. They
+/// keep no stack from leaving.
+const MAX_STRANGERS: usize = 64;
 /// Packets that may wait for one client to read; a command line's long answers need most.
 const MAX_OUTBOX: usize = 4096;
 
@@ -53,6 +56,8 @@ enum Admission {
 pub(super) struct Clients {
     slab: Slab<Client>,
     generation: u32,
+    /// Those that must bring the secret still, oldest first.
+    strangers: VecDeque<u32>,
     /// Clients that had a request before the last look at the sockets.
     ready: Vec<u32>,
     /// Clients whose outbox has filled or was flushed: what they are watched for may change.
@@ -62,8 +67,9 @@ pub(super) struct Clients {
 }
 
 impl Clients {
+    /// Whether nobody is there who is admitted.
     pub(super) fn is_empty(&self) -> bool {
-        self.slab.is_empty()
+        self.slab.len() == self.strangers.len()
     }
 
     /// The kernel says that `index` may be read or written.
@@ -212,6 +218,10 @@ impl Stack {
         }
         let (uid, pid) = kernel::peer(fd.as_fd()).unwrap_or((u32::MAX, 0));
         let admission = if self.admits(uid) { Admission::ByUid } else { Admission::BySecret };
+        if admission == Admission::BySecret && self.clients.strangers.len() == MAX_STRANGERS {
+            let oldest = self.clients.strangers.pop_front();
+            oldest.map(|oldest| self.clients.slab.try_remove(oldest as usize));
+        }
         self.clients.generation = poller::next_generation(self.clients.generation);
         let generation = self.clients.generation;
         let entry = self.clients.slab.vacant_entry();
@@ -224,6 +234,9 @@ impl Stack {
             let client =
                 Client { fd, generation, uid, pid, admission, ready, hung_up, asks, outbox };
             entry.insert(client);
+            if admission == Admission::BySecret {
+                self.clients.strangers.push_back(index);
+            }
         }
     }
 
@@ -283,29 +296,14 @@ impl Stack {
             );
             return self.drop_client(now, index);
         }
-        let request = Request::decode(packet).ok().filter(|_| !client.asks);
-        let Some((header, request)) = request else {
-            tracing::warn!(uid = client.uid, "malformed or untimely request: client dropped");
+        let Ok((header, request)) = Request::decode(packet) else {
+            tracing::warn!(uid = client.uid, "malformed request: client dropped");
             return self.drop_client(now, index);
         };
         let waiter = Waiter { client: index, generation: client.generation, tag: header.tag };
         let uid = client.uid;
         if let Request::Hello { version, secret } = request {
-            let by_secret = secret != 0 && secret == self.secret;
-            let secret = match client.admission {
-                _ if version != PROTOCOL_VERSION => {
-                    return self.clients.reply(waiter, &Reply::Error(Errno::EPROTO));
-                }
-                Admission::BySecret if !by_secret => {
-                    return self.clients.reply(waiter, &Reply::Error(Errno::EACCES));
-                }
-                _ => self.secret,
-            };
-            client.admission = Admission::Done;
-            self.recording.forget_program(client.pid);
-            self.recording.note_program(client.pid);
-            let pid = std::process::id();
-            return self.clients.reply(waiter, &Reply::Hello { secret, pid });
+            return self.welcome(waiter, version, secret);
         }
         if client.admission != Admission::Done {
             return self.clients.reply(waiter, &Reply::Error(Errno::EACCES));
@@ -327,9 +325,32 @@ impl Stack {
         self.request(now, waiter, (uid, caller), header, request);
     }
 
+    /// Answers a Hello.
+    fn welcome(&mut self, waiter: Waiter, version: u16, secret: u128) {
+        let by_secret = secret != 0 && secret == self.secret;
+        let Some(client) = self.clients.find(waiter) else { return };
+        let refused = match client.admission {
+            _ if version != PROTOCOL_VERSION => Some(Errno::EPROTO),
+            Admission::BySecret if !by_secret => Some(Errno::EACCES),
+            _ => None,
+        };
+        if let Some(errno) = refused {
+            return self.clients.reply(waiter, &Reply::Error(errno));
+        }
+        client.admission = Admission::Done;
+        let pid = client.pid;
+        self.clients.strangers.retain(|&stranger| stranger != waiter.client);
+        self.recording.forget_program(pid);
+        self.recording.note_program(pid);
+        let (secret, stack) = (self.secret, self.mark);
+        let hello = Reply::Hello { secret, pid: std::process::id(), stack };
+        self.clients.reply(waiter, &hello);
+    }
+
     fn drop_client(&mut self, now: Instant, index: u32) {
         let Some(client) = self.clients.slab.try_remove(index as usize) else { return };
         let generation = client.generation;
+        self.clients.strangers.retain(|&stranger| stranger != index);
         drop(client);
         let is_his = |w: &Waiter| w.client == index && w.generation == generation;
         for index in self.endpoints.select(|e| e.connectors.iter().any(|c| is_his(&c.waiter))) {

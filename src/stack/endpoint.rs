@@ -205,9 +205,10 @@ impl Endpoint {
         self.waiting.clear();
     }
 
-    /// The kernel does not tell when the program closes it.
+    /// The kernel does not tell when the program closes it. Who waits in connect() uses it still,
+    /// whatever another thread has closed.
     pub(super) fn needs_sweep(&self) -> bool {
-        matches!(self.phase, Phase::Unplugged | Phase::Broken)
+        matches!(self.phase, Phase::Unplugged | Phase::Broken) && self.connectors.is_empty()
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Stack {
     leavers: Leavers,
     refusals: Refusals,
     retired: Retired,
+    /// Its mark in the identities of its sockets.
+    mark: u16,
     next_id: u64,
     /// Stays when idle.
     stays: bool,
@@ -162,6 +164,7 @@ impl Stack {
             leavers: Leavers::default(),
             refusals: Refusals::default(),
             retired: Retired::default(),
+            mark: (number(24) >> 48) as u16 | 1,
             next_id: number(24),
             stays: false,
             ends: false,
@@ -339,7 +342,7 @@ impl Stack {
                 }
                 HostEvent::Gone(key) => {
                     self.note_drained(key);
-                    self.forget(key);
+                    self.forget(now, key);
                     continue;
                 }
                 HostEvent::Connected(key)
@@ -366,9 +369,8 @@ impl Stack {
                 self.end_connect(now, index, Errno::EISCONN);
             }
             HostEvent::ConnectFailed(_, errno) => {
-                if endpoint.connectors.is_empty() || endpoint.end.is_some() {
-                    endpoint.output.failed = Some(errno);
-                }
+                // Also where somebody waits: he may be interrupted before he hears of it.
+                endpoint.output.failed = Some(errno);
                 self.end_connect(now, index, errno);
             }
             HostEvent::PeerClosed(_) => endpoint.output.peer_closed = true,
@@ -387,11 +389,23 @@ impl Stack {
         let end = self.end_of(key);
         let first = waiting.next();
         if let Some(connector) = first {
+            // Another thread may have closed the socket meanwhile.
+            self.sweep_soon();
             let outcome = self.host.connect(now, key, connector.address).map(|_| ());
             self.answer_connect(now, end, connector, outcome);
         }
         for connector in waiting {
             self.answer_connect(now, end, connector, Err(late));
+        }
+    }
+
+    /// Ends the calls of connect() that wait with this errno.
+    fn give_up_connect(&mut self, now: Instant, index: u32, errno: Errno) {
+        let Some(endpoint) = self.endpoints.get_mut(index) else { return };
+        let (key, waiting) = (endpoint.key, std::mem::take(&mut endpoint.connectors));
+        let end = self.end_of(key);
+        for connector in waiting {
+            self.answer_connect(now, end, connector, Err(errno));
         }
     }
 
@@ -412,6 +426,7 @@ impl Stack {
 
     /// The program has closed the socket, or died.
     fn program_closed(&mut self, now: Instant, index: u32, how: Release) {
+        self.give_up_connect(now, index, Errno::ECONNABORTED);
         let Some(endpoint) = self.endpoints.get(index) else { return };
         let (id, end, caller) = (endpoint.id, self.end_of(endpoint.key), endpoint.caller);
         self.record_close(now, id, end, caller);
@@ -426,8 +441,9 @@ impl Stack {
     }
 
     /// The host has forgotten a socket that the program still holds.
-    fn forget(&mut self, key: SocketKey) {
+    fn forget(&mut self, now: Instant, key: SocketKey) {
         if let Some(index) = self.endpoints.by_key(key) {
+            self.give_up_connect(now, index, Errno::ECONNABORTED);
             self.endpoints.remove(index);
         }
     }
@@ -449,7 +465,7 @@ impl Stack {
     fn new_id(&mut self) -> SocketId {
         // An odd multiplier walks all 2^64 values; the shims choose at random among as many.
         self.next_id = self.next_id.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-        SocketId(self.next_id)
+        SocketId::new(self.mark, self.next_id)
     }
 }
 

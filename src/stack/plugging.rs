@@ -25,11 +25,12 @@ impl Stack {
         };
         while let Some((end, identity)) = self.accept_at(door) {
             // Only sockets that were named in a request of an admitted client are ours.
-            let Some((session, Object::App(_, id))) = identity else { continue };
+            let Some((session, Object::App(domain, id))) = identity else { continue };
             let Some(index) = self.endpoints.by_id(id) else { continue };
             let token = self.endpoints.token(index);
             let Some(endpoint) = self.endpoints.get_mut(index) else { continue };
-            if session != self.session || endpoint.phase != Phase::Unplugged {
+            let is_its_name = (session, domain) == (self.session, endpoint.domain);
+            if !is_its_name || endpoint.phase != Phase::Unplugged {
                 continue;
             }
             if let Err(error) = self.poller.add(end.as_fd(), token, Interest::Read) {

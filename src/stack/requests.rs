@@ -52,7 +52,10 @@ impl Stack {
             }
             Request::Disconnect => {
                 self.note_accepted(now, key);
-                self.host.disconnect(now, key).map(|()| Some(Reply::Done))
+                let outcome = self.host.disconnect(now, key);
+                // Linux
+                self.give_up_connect(now, index, Errno::EPIPE);
+                outcome.and(DONE)
             }
             Request::Renew(id) => self.renew(index, id),
             Request::Shutdown(how) => self.shutdown(now, index, key, how),
@@ -110,6 +113,10 @@ impl Stack {
     fn endpoint_for(&mut self, now: Instant, header: Header, uid: u32) -> Result<u32, Errno> {
         if let Some(index) = self.endpoints.by_id(header.id) {
             return Ok(index);
+        }
+        // What another stack knew of it died with that: it is not a fresh one.
+        if ![0, self.mark].contains(&header.id.stack()) {
+            return Err(Errno::ENETDOWN);
         }
         let key = self.host.socket(now, header.domain, uid)?;
         self.sweep_soon();
@@ -172,6 +179,12 @@ impl Stack {
                 self.host.shutdown(now, key, How::Read)?;
             }
             _ => self.host.shutdown(now, key, how)?,
+        }
+        let Some(endpoint) = self.endpoints.get(index) else { return DONE };
+        if state == State::SynSent && !endpoint.connectors.is_empty() {
+            // Who waits takes the error that this leaves.
+            let errno = self.host.take_error(key).unwrap_or(Errno::ECONNRESET);
+            self.give_up_connect(now, index, errno);
         }
         let Some(endpoint) = self.endpoints.get_mut(index) else { return DONE };
         if let (Some(end), How::Read | How::Both) = (&endpoint.end, how) {

@@ -5,7 +5,7 @@
 //! puts the clock forward by hours: a connect() that times out sends its SYNs one after the other,
 //! and an answer to the first is heard before the second.
 
-use super::{RealTime, SWEEP_INTERVAL, Stack};
+use super::{RealTime, SWEEP_INTERVAL, Stack, kernel};
 use crate::inspect::Answer;
 use crate::inspect::clock::{ClockCommand, ClockRow};
 use crate::time::{Duration, Instant};
@@ -180,11 +180,13 @@ impl Stack {
         match self.idle_since {
             _ if !idle => self.idle_since = None,
             None => self.idle_since = Some(real),
-            Some(since) if real.saturating_duration_since(since) >= IDLE_EXIT => {
+            Some(since) if real.saturating_duration_since(since) < IDLE_EXIT => {}
+            // Made for this stack, and not named to it yet.
+            Some(_) if kernel::has_sockets(&self.session) => self.idle_since = Some(real),
+            Some(_) => {
                 tracing::info!("idle for {IDLE_EXIT:?}: leaving");
                 self.ends = true;
             }
-            Some(_) => {}
         }
     }
 

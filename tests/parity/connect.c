@@ -509,3 +509,53 @@ CASE(udp_and_unix_sockets_are_untouched)
     READ(pair[1], 16);
     GET(pair[0], SOL_SOCKET, SO_DOMAIN);
 }
+
+static void end_writing(struct helper *h) { MUST(shutdown(h->argument, SHUT_WR)); }
+static void end_both(struct helper *h) { MUST(shutdown(h->argument, SHUT_RDWR)); }
+static void disconnect(struct helper *h)
+{
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    MUST(connect(h->argument, &none, sizeof none));
+}
+
+static void end_while_it_connects(void (*end)(struct helper *))
+{
+    struct addr server;
+    struct helper h;
+    deaf_listener(&server);
+    int c = tcp4();
+    when_blocked(&h, end, c);
+    T(connect(c, AT(server)));
+    helper_done(&h);
+    NAMES(c);
+    SOERR(c);
+    STATE(c);
+}
+
+CASE(blocked_and_own_shutdown) { end_while_it_connects(end_both); }
+CASE(blocked_and_own_end_of_writing) { end_while_it_connects(end_writing); }
+CASE(blocked_and_undone_by_unspec) { end_while_it_connects(disconnect); }
+
+static int crowded;
+
+static void close_and_make_room(struct helper *h)
+{
+    MUST(close(h->argument));
+    close(MUST(accept(crowded, NULL, NULL)));
+}
+
+CASE(blocked_and_closed_by_another_thread)
+{
+    struct addr server;
+    struct helper h;
+    crowded = deaf_listener(&server);
+    int c = tcp4();
+    when_blocked(&h, close_and_make_room, c);
+    NOTE("the call holds the socket until it is over");
+    T(connect(c, AT(server)));
+    helper_done(&h);
+    NAMES(c);
+    int s = FD(accept(crowded, NULL, NULL));
+    AWAIT(s, POLLRDHUP);
+    READ(s, 8);
+}

@@ -178,7 +178,7 @@ fn bad_plugs(known: SocketId, numbers: &mut Numbers) -> Vec<(Option<SocketId>, O
         let plug = Plug { id, call, pid: 1, fd: -1, caller: u64::MAX, filler_len };
         plug.encode().to_vec()
     };
-    let other = SocketId(numbers.next());
+    let other = SocketId::new(0, numbers.next());
     let filler = FILLER_LEN as u32;
     let mut plugs = Vec::new();
     for door in [Object::Connections, Object::Listeners] {
@@ -213,7 +213,7 @@ fn bad_plugs_harm_their_own_socket_only() {
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     let channel = Channel::admitted(&session);
     for state in 0..4 {
-        let known = SocketId(numbers.next());
+        let known = SocketId::new(0, numbers.next());
         for (name, door, octets) in bad_plugs(known, &mut numbers) {
             let end = ProgramEnd::new(&session, name);
             let request = match state {

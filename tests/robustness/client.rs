@@ -137,6 +137,14 @@ impl ProgramEnd {
         ProgramEnd(fd)
     }
 
+    /// One under any abstract name.
+    pub(crate) fn named(name: &[u8]) -> ProgramEnd {
+        let fd = socket(SocketType::STREAM);
+        let name = SocketAddrUnix::new_abstract_name(name).expect("it is short enough");
+        bind(&fd, &name).expect("the name is free");
+        ProgramEnd(fd)
+    }
+
     pub(crate) fn plug(&self, session: &Session, door: Object, octets: &[u8]) {
         connect(&self.0, &address(session, door)).expect("the door is open");
         self.send(octets);
@@ -153,11 +161,16 @@ impl ProgramEnd {
         assert_eq!(send(&self.0, &[octet], flags), Ok(1));
     }
 
-    /// Whether the stack has closed its end.
+    /// Whether the stack closes its end.
     pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused_within(DEADLINE)
+    }
+
+    /// Whether it does so in that time.
+    pub(crate) fn is_refused_within(&self, limit: Duration) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut fds = [PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN)];
-        let limit = Timespec { tv_sec: DEADLINE.as_secs() as i64, tv_nsec: 0 };
+        let limit = Timespec::try_from(limit).expect("a short time");
         poll(&mut fds, Some(&limit)).is_ok_and(|n| n == 1)
             && fds[0].revents().contains(PollFlags::HUP)
     }

@@ -14,12 +14,17 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
 """
 
 
+served = set()
+
+
 async def echo(reader, writer):
+    served.add(writer)
     while line := await reader.readline():
         writer.write(line)
         await writer.drain()
     writer.close()
     await writer.wait_closed()
+    served.remove(writer)
 
 
 def blocking(port, heard):
@@ -51,6 +56,8 @@ async def main():
     child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     answer, _ = await child.communicate()
     words.append(answer.decode().strip())
+    while served:
+        await asyncio.sleep(0.01)
     print(*words)
     server.close()
 

@@ -130,3 +130,25 @@ fn thirty_two_workers_share_the_connections() {
         wait_for_base(&session, base);
     }
 }
+
+/// What a stack knew of a socket dies with it: the next one does not take the socket for new.
+#[test]
+fn a_socket_of_a_stack_that_is_gone_is_not_born_again() {
+    let session = Session::with_sysctls(&[]);
+    let reborn = session.spawn(helper("reborn"), ["4400"]);
+    wait_for("its bind()", || reborn.output().contains("bound"));
+    session.tcplab(["down"]);
+    session.tcplab(["up"]);
+    reborn.signal(libc::SIGUSR1);
+    let said = finish(reborn);
+    assert_eq!(
+        said, "bound\nlisten: Network is down\nfresh: Network is down\nnext: done\n",
+        "{said}"
+    );
+}
+
+#[test]
+fn no_connection_is_lost_where_the_table_fills_while_accept_waits() {
+    let session = Session::with_sysctls(&[]);
+    assert_eq!(finish(session.spawn(helper("filling"), ["4401"])), "kept\n");
+}

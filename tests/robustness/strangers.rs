@@ -10,9 +10,10 @@ use tcplab::client::Client;
 use tcplab::ipc::SocketId;
 use tcplab::ipc::message::Request;
 use tcplab::ipc::names::Object;
+use tcplab::ipc::record::{Call, Plug};
 
-use crate::client::{Channel, address, assert_serves, identity, owner, serve_echo};
-use crate::common::{Session, compile};
+use crate::client::{Channel, ProgramEnd, address, assert_serves, identity, owner, serve_echo};
+use crate::common::{Session, compile, wait_for};
 
 const STRANGER: u32 = 65534;
 
@@ -96,4 +97,44 @@ fn a_stranger_who_holds_the_name_is_not_taken_for_the_stack() {
     drop(squatter);
     let (_server, port) = serve_echo(&session);
     assert_serves(&session, port);
+}
+
+/// Connections that show no secret are turned away when there are many, and keep nobody else out.
+#[test]
+fn strangers_without_the_secret_shut_no_session() {
+    const CROWD: usize = 500;
+    const BOUND: u64 = 64;
+    let session = Session::with_sysctls(&[]);
+    let (_server, port) = serve_echo(&session);
+    let base = session.status().descriptors;
+    let crowd = as_stranger(|| (0..CROWD).map(|_| Channel::open(&session)).collect::<Vec<_>>());
+    let Some(crowd) = crowd else { return };
+    let held = session.status().descriptors - base;
+    assert!((BOUND..BOUND + 8).contains(&held), "{held} descriptors for {} strangers", crowd.len());
+    assert_serves(&session, port);
+    drop(crowd);
+    wait_for("the strangers to be forgotten", || session.status().descriptors < base + 8);
+}
+
+/// A name that looks like that of a program's socket is not taken for it.
+#[test]
+fn a_stranger_is_not_taken_for_the_socket_that_he_names() {
+    let session = Session::with_sysctls(&[]);
+    let id = SocketId(0xabcdef);
+    let bound = Channel::admitted(&session);
+    let address_80 = "127.0.0.1:80".parse().unwrap();
+    assert_eq!(bound.ask(id, &Request::Bind(address_80)).unwrap(), Ok(()));
+    assert_eq!(bound.ask(id, &Request::Listen(8)).unwrap(), Ok(()));
+    let plug = Plug { id, call: Call::Listen, pid: 1, fd: 3, caller: 0, filler_len: 0 }.encode();
+    // With the true name in place, the stack does not take the socket for a closed one.
+    let owners = ProgramEnd::new(&session, Some(id));
+    for spelling in ["4/0000000000ABCDEF", "4/+000000000abcdef", "6/0000000000abcdef"] {
+        let name = format!("tcplab/{}/{}/{spelling}", owner(), session.name());
+        let alias = ProgramEnd::named(name.as_bytes());
+        alias.plug(&session, Object::Listeners, &plug);
+        assert!(alias.is_refused(), "{name}");
+    }
+    owners.plug(&session, Object::Listeners, &plug);
+    session.status();
+    assert!(!owners.is_refused_within(std::time::Duration::from_millis(50)));
 }

@@ -101,20 +101,31 @@ fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) ->
         Awaited::Abandoned(errno, channel) => {
             // It goes on in the background: plugged before the channel is closed.
             let plugged = establish(socket, caller, plugging, Filler::With);
-            control::discard(channel);
+            let outcome = control::outcome_by_now(channel);
             plugged?;
-            Err(match (errno, plugging) {
-                (Errno::EAGAIN, Plugging::Already) => Errno::EALREADY,
-                (Errno::EAGAIN, _) => Errno::EINPROGRESS,
-                (errno, _) => errno,
-            })
+            match (outcome, errno, plugging) {
+                // Over meanwhile, and told to nobody else.
+                (Some(Ok(())), ..) => plug::set_mark(socket.fd, plug::TOLD_MARK, true),
+                (Some(Err(failure)), ..) if is_failure(failure) => {
+                    let _ = plug::replace(socket);
+                    Err(failure)
+                }
+                (Some(Err(errno)), ..) => Err(errno),
+                (None, Errno::EAGAIN, Plugging::Already) => Err(Errno::EALREADY),
+                (None, Errno::EAGAIN, _) => Err(Errno::EINPROGRESS),
+                (None, errno, _) => Err(errno),
+            }
         }
     }
 }
 
 /// The stack says that the connection stands.
 fn succeed(socket: &Socket, caller: usize, plugging: Plugging) -> Result<(), Errno> {
-    establish(socket, caller, plugging, Filler::Without)?;
+    match establish(socket, caller, plugging, Filler::Without) {
+        // Closed by another thread while we waited: connected, and gone when we return.
+        Err(Errno::EBADF) => return Ok(()),
+        outcome => outcome?,
+    }
     if plugging == Plugging::Already {
         // The stack may have yet to read the filler.
         plug::set_mark(socket.fd, plug::TOLD_MARK, true)?;

@@ -9,6 +9,7 @@ use tcplab_ipc::message::Request;
 use tcplab_ipc::names::Role;
 use tcplab_ipc::record::Api;
 
+use crate::control::Life;
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::plug::Progress;
 use crate::ops::{options, plug};
@@ -111,8 +112,11 @@ fn end_of_file(socket: &Socket) -> Result<usize, Errno> {
 /// The error the stack holds for readers of `socket`; ENETDOWN where it is gone, `None` where it
 /// has none.
 fn reason(socket: &Socket) -> Option<Errno> {
-    if !control::stack_lives(socket) {
-        return Some(Errno::ENETDOWN);
+    match control::life_of_stack(socket) {
+        Life::Alive => {}
+        Life::Dead => return Some(Errno::ENETDOWN),
+        // What the kernel socket says is true as far as it goes.
+        Life::Unknown => return None,
     }
     match control::ask_number(socket, &Request::TakeReadError) {
         Ok(0) => None,

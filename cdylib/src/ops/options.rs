@@ -5,6 +5,7 @@ use tcplab_ipc::message::{MAX_MESSAGE, MAX_OPTION, Reply, Request};
 use tcplab_ipc::names::Role;
 use tcplab_ipc::{Domain, Errno};
 
+use crate::control::Life;
 use crate::descriptor::{self, Socket};
 use crate::ops::plug;
 use crate::{control, sys};
@@ -163,8 +164,10 @@ pub(crate) fn take_error(socket: &Socket) -> c_int {
     if kernels == 0 && events & (libc::POLLERR | libc::POLLHUP) == 0 {
         return 0;
     }
-    if !control::stack_lives(socket) {
-        return Errno::ENETDOWN.0;
+    match control::life_of_stack(socket) {
+        Life::Alive => {}
+        Life::Dead => return Errno::ENETDOWN.0,
+        Life::Unknown => return kernels,
     }
     match control::ask_number(socket, &Request::TakeError) {
         Ok(0) => kernels,

@@ -58,6 +58,9 @@ fn plug_once(socket: &Socket, call: Call, caller: usize, filler: Filler) -> Resu
     }
     let object = if call == Call::Listen { Object::Listeners } else { Object::Connections };
     connect(socket.fd, &Name::new(&socket.session, object))?;
+    if !control::is_trusted(socket.fd, &socket.session) {
+        return Err(Errno::ENETDOWN);
+    }
     send(socket, call, caller, filler)
 }
 
@@ -165,7 +168,8 @@ pub(crate) fn set_mark(fd: c_int, mark: c_int, on: bool) -> Result<(), Errno> {
 /// cannot be again; the stack's socket, with its options and its binding, goes on under the new
 /// identity.
 pub(crate) fn replace(socket: &Socket) -> Result<Socket, Errno> {
-    let (new, id) = socket::make(&socket.session, socket.domain, libc::SOCK_CLOEXEC)?;
+    let (new, id) =
+        socket::make(&socket.session, socket.id.stack(), socket.domain, libc::SOCK_CLOEXEC)?;
     let result = control::ask(socket, &Request::Renew(id)).and_then(|()| {
         copy_options(socket.fd, new);
         let status = sys::fcntl(socket.fd, libc::F_GETFL, 0)?;

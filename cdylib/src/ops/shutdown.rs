@@ -20,11 +20,11 @@ pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
         _ => return Err(Errno::EINVAL),
     };
     match socket.role() {
-        Role::Fresh => {
+        // Another thread may wait in connect(), which this ends.
+        Role::Fresh => control::ask(socket, &Request::Shutdown(how)).inspect_err(|_| {
             // Linux: an error, and yet the directions are shut from now on.
             let _ = sys::shutdown(socket.fd, asked);
-            Err(Errno::ENOTCONN)
-        }
+        }),
         // Linux: stops listening, except for SHUT_WR, which does nothing.
         Role::Listener if how == How::Write => Ok(()),
         Role::Listener => {

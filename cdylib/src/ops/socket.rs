@@ -5,7 +5,7 @@ use tcplab_ipc::names::{Name, Object, Session};
 use tcplab_ipc::{Domain, Errno, SocketId};
 
 use crate::descriptor::{self, Hint};
-use crate::session::settings;
+use crate::session::{self, settings};
 use crate::{control, launch, sys};
 
 /// Attempts to find an identity that no socket of the session has.
@@ -46,20 +46,21 @@ pub(crate) fn open(domain: Domain, flags: c_int) -> Result<c_int, Errno> {
         Errno::ENETDOWN
     })?;
     control::ensure_stack(&session)?;
-    let (fd, _) = make(&session, domain, flags)?;
+    let (fd, _) = make(&session, session::stack(), domain, flags)?;
     descriptor::note(fd, Hint::Unknown);
     Ok(fd)
 }
 
-/// Makes the kernel socket, with a new identity.
+/// Makes the kernel socket, with a new identity for the stack with that mark.
 pub(crate) fn make(
     session: &Session,
+    stack: u16,
     domain: Domain,
     flags: c_int,
 ) -> Result<(c_int, SocketId), Errno> {
     let fd = sys::socket(libc::AF_UNIX, libc::SOCK_STREAM | flags)?;
     for _ in 0..ID_ATTEMPTS {
-        let id = SocketId(sys::random());
+        let id = SocketId::new(stack, sys::random());
         match sys::bind(fd, &Name::new(session, Object::App(domain, id)).to_sockaddr()) {
             Ok(()) => return Ok((fd, id)),
             Err(Errno::EADDRINUSE) => {}
