@@ -19,7 +19,9 @@
 //!
 //! **Identity is a name.** `socket()` binds the socket to the abstract name
 //! `tcplab/UID/SESSION/4/ID` (see [`crate::ipc::names`]). `getsockname` on any descriptor then
-//! tells whether it is ours and which one; no table in the process can be lost or go stale.
+//! tells whether it is ours and which one; no table in the process can be lost or go stale. The
+//! first 16 bits of ID are a mark of the stack that the socket was made for. Sockets die with their
+//! stack: the next one answers ENETDOWN for them, and does not take a bound one for fresh.
 //!
 //! **Fresh sockets have no peer**, so they poll OUT and HUP as a TCP socket does. The stack
 //! learns of one when a request first names it. Nothing wakes the stack when such a socket is
@@ -85,6 +87,9 @@
 //! * What a program asks is answered by its own kernel socket where that knows: the second
 //!   `connect()` of a connection that stands sees it writable, says 0, and leaves a mark there for
 //!   the third.
+//! * The `connect()` with which a program looks whether its connection stands asks nobody.
+//! * Ends whose programs are gone are closed together: up to Linux 6.18 each close makes the kernel
+//!   look for garbage while any new connection is on its way to a program (SCM_RIGHTS).
 //! * Nothing is watched, released or looked for again that does not matter yet: the program's
 //!   reading only where the window stays closed without it, held octets only when they lie in many
 //!   buffers.

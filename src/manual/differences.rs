@@ -16,6 +16,9 @@
 //!   where TCP first says ECONNRESET.
 //! * Octets that arrive after `shutdown(SHUT_RD)` are not delivered; Linux still queues them.
 //! * The urgent octet counts as readable, in FIONREAD and as POLLIN where there is no other.
+//! * After a `shutdown()` that failed because there was no connection, TCP keeps the directions shut
+//!   for the next one; here a `connect()` opens both again.
+//! * While another thread waits in `connect()`, `poll()` shows the socket as unconnected.
 //! * `poll()` does not look at SO_RCVLOWAT, and adds POLLWRBAND wherever TCP says POLLWRNORM.
 //! * There is no error queue that `poll()` shows, so SO_ZEROCOPY is refused rather than leave a
 //!   program waiting for its completions; `MSG_ZEROCOPY` without it is an ordinary send, as on Linux.
