@@ -559,3 +559,32 @@ CASE(blocked_and_closed_by_another_thread)
     AWAIT(s, POLLRDHUP);
     READ(s, 8);
 }
+
+static void shut_before_connect(int how)
+{
+    struct addr server;
+    int l = listener(&server), c = tcp4();
+    T(shutdown(c, how));
+    POLL(c);
+    READ(c, 8);
+    T(connect(c, AT(server)));
+    int s = FD(accept(l, NULL, NULL));
+    T(write(s, "there", 5));
+    AWAIT_OCTETS(c, 5);
+    READ(c, 8);
+}
+
+CASE(shut_for_reading_before_connect) { shut_before_connect(SHUT_RD); }
+CASE(shut_for_both_before_connect) { shut_before_connect(SHUT_RDWR); }
+
+CASE(shut_for_writing_before_connect)
+{
+    struct addr server;
+    int c = tcp4();
+    listener(&server);
+    T(shutdown(c, SHUT_WR));
+    POLL(c);
+    T(connect(c, AT(server)));
+    NOTE("TCP remembers that it writes no more");
+    SEND(c, "x", MSG_NOSIGNAL);
+}

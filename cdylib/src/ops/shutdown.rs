@@ -12,7 +12,6 @@ use crate::{control, sys};
 
 /// `shutdown()` on one of our sockets.
 pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
-    let asked = how;
     let how = match how {
         libc::SHUT_RD => How::Read,
         libc::SHUT_WR => How::Write,
@@ -22,8 +21,11 @@ pub(crate) fn shutdown(socket: &Socket, how: c_int) -> Result<(), Errno> {
     match socket.role() {
         // Another thread may wait in connect(), which this ends.
         Role::Fresh => control::ask(socket, &Request::Shutdown(how)).inspect_err(|_| {
-            // Linux: an error, and yet the directions are shut from now on.
-            let _ = sys::shutdown(socket.fd, asked);
+            // Linux: an error, and yet the directions are shut from now on. Of a kernel socket that
+            // is shut for writing a connect() makes a fresh one; one that is shut for reading only
+            // would take no octets from the stack.
+            let shut = if how == How::Write { libc::SHUT_WR } else { libc::SHUT_RDWR };
+            let _ = sys::shutdown(socket.fd, shut);
         }),
         // Linux: stops listening, except for SHUT_WR, which does nothing.
         Role::Listener if how == How::Write => Ok(()),
