@@ -18,12 +18,14 @@ static struct iovec part = { block, sizeof block };
 static struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
 static void readv_(int fd) { while (readv(fd, &part, 1) >= 0) {} }
+static void preadv2_(int fd) { while (preadv2(fd, &part, 1, -1, 0) >= 0) {} }
 static void recv_(int fd) { while (recv(fd, block, 1, 0) >= 0) {} }
 static void recvfrom_(int fd) { while (recvfrom(fd, block, 1, 0, NULL, NULL) >= 0) {} }
 static void recvmsg_(int fd) { while (recvmsg(fd, &message, 0) >= 0) {} }
 static void accept4_(int fd) { while (accept4(fd, NULL, NULL, SOCK_CLOEXEC) >= 0) {} }
 static void write_(int fd) { while (write(fd, block, sizeof block) >= 0) {} }
 static void writev_(int fd) { while (writev(fd, &part, 1) >= 0) {} }
+static void pwritev2_(int fd) { while (pwritev2(fd, &part, 1, -1, 0) >= 0) {} }
 static void send_(int fd) { while (send(fd, block, sizeof block, 0) >= 0) {} }
 static void sendmsg_(int fd) { while (sendmsg(fd, &message, 0) >= 0) {} }
 
@@ -58,6 +60,7 @@ CASE(cancel_in_every_call_that_waits)
 {
     struct pair p = tcp_pair();
     CANCEL(readv, p.s);
+    CANCEL(preadv2, p.s);
     CANCEL(recv, p.s);
     CANCEL(recvfrom, p.s);
     CANCEL(recvmsg, p.s);
@@ -72,6 +75,7 @@ CASE(cancel_in_every_call_that_waits_for_room)
 {
     CANCEL(write, tcp_pair().c);
     CANCEL(writev, tcp_pair().c);
+    CANCEL(pwritev2, tcp_pair().c);
     CANCEL(send, tcp_pair().c);
     CANCEL(sendmsg, tcp_pair().c);
 }
