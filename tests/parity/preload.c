@@ -167,6 +167,44 @@ CASE(numbers_beyond_any_table)
     AWAIT(p.c, POLLRDHUP);
 }
 
+/* Newer than the oldest libc that is around. */
+__attribute__((weak)) int pidfd_getfd(int pidfd, int fd, unsigned flags);
+
+static int taken(int pidfd, int fd)
+{
+    return pidfd_getfd ? pidfd_getfd(pidfd, fd, 0) : (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+}
+
+CASE(numbers_taken_from_a_process)
+{
+    struct pair p = tcp_pair();
+    int self = MUST(syscall(SYS_pidfd_open, getpid(), 0));
+    int s = FD(taken(self, p.s)), c = FD(syscall(SYS_pidfd_getfd, self, p.c, 0));
+    int l = FD(taken(self, p.l)), fresh = FD(taken(self, tcp4()));
+    NAMES(s);
+    NAMES(c);
+    connected_to(&p.server);
+    AWAIT(l, POLLIN);
+    T(read(l, block, 1));
+    FD(accept(l, NULL, NULL));
+    T(write(fresh, "x", 1));
+    T(connect(fresh, AT(p.server)));
+    MUST(close(p.s));
+    reset(s);
+    AWAIT(c, POLLHUP);
+    WRITE(c, "x");
+    WRITE(c, "x");
+    NOTE("others");
+    T(taken(self, 987));
+    T(taken(-1, p.c));
+    T(pidfd_getfd ? pidfd_getfd(self, p.c, 1) : (int)syscall(SYS_pidfd_getfd, self, p.c, 1));
+    int pipes[2];
+    MUST(pipe(pipes));
+    int end = FD(taken(self, pipes[1]));
+    WRITE(end, "pipe");
+    READ(pipes[0], 16);
+}
+
 /* ---- children in their parent's memory ------------------------------------------------------- */
 
 CASE(vfork_child_rearranges_every_number)

@@ -101,6 +101,7 @@ unsafe fn unhooked_kind(number: c_long, [a, b, c]: [usize; 3]) -> Option<c_long>
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => d::on_dup2(a as c_int, b as c_int),
             libc::SYS_dup3 => d::on_dup3(a as c_int, b as c_int, c as c_int),
+            libc::SYS_pidfd_getfd => d::pidfd_getfd(a as c_int, b as c_int, c as c_uint),
             libc::SYS_exit_group => {
                 leaving::leave();
                 return None;
