@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -69,6 +69,38 @@ fn the_program_finds_the_signal_dispositions_of_its_caller() {
         assert_eq!(String::from_utf8(status(&run)).unwrap(), native);
         assert!(!native.is_empty());
     }
+}
+
+#[test]
+fn a_caller_that_ignores_sigchld_hears_how_the_program_ended() {
+    let session = Session::new();
+    let run = |words: &[&str], ends_with: i32| {
+        let mut command = Command::new(tcplab_path());
+        command.args(["run", "--session", session.name(), "--"]).args(words);
+        // SAFETY: between fork and exec, only a system call.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+                Ok(())
+            });
+        }
+        let mut program = Program::start(command).unwrap();
+        let status = program.wait(DEADLINE);
+        assert_eq!(
+            status.and_then(|status| status.code()),
+            Some(ends_with),
+            "{}",
+            program.output()
+        );
+        program.output()
+    };
+    for (script, ends_with) in [("exit 7", 7), ("sleep 0.2; exit 8", 8), ("kill -9 $$", 137)] {
+        run(&["sh", "-c", script], ends_with);
+    }
+    // The program finds it ignored, too.
+    let line = run(&["grep", "^SigIgn", "/proc/self/status"], 0);
+    let ignored = u64::from_str_radix(line.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+    assert_ne!(ignored & 1 << (libc::SIGCHLD - 1), 0, "{line}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use core::ffi::c_void;
 use core::mem::{MaybeUninit, size_of};
 use core::ptr;
 
-use libc::{c_int, c_long, c_short, msghdr, sockaddr_un, socklen_t};
+use libc::{c_int, c_long, c_short, c_uint, msghdr, sockaddr_un, socklen_t};
 use tcplab_ipc::Errno;
 
 /// What a system call gives.
@@ -239,6 +239,11 @@ pub(crate) fn fcntl(fd: c_int, command: c_int, argument: c_int) -> Result<c_int>
 
 pub(crate) fn dup3(from: c_int, to: c_int, flags: c_int) -> Result<()> {
     call!(libc::SYS_dup3, from, to, flags).map(drop)
+}
+
+/// A copy of a descriptor of another process.
+pub(crate) fn pidfd_getfd(pidfd: c_int, fd: c_int, flags: c_uint) -> Result<c_int> {
+    call!(libc::SYS_pidfd_getfd, pidfd, fd, flags).map(|fd| fd as c_int)
 }
 
 /// `ioctl` whose argument is a pointer to an int that the kernel fills.

@@ -8,6 +8,7 @@ mod capture;
 mod clock;
 mod demo;
 mod diagram;
+mod dispositions;
 mod down;
 mod expect;
 mod follow;
@@ -134,6 +135,7 @@ type Outcome = Result<u8, Failure>;
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    dispositions::notice_children();
     let outcome = session(cli.session).and_then(|session| match cli.command {
         Subcommands::Run(arguments) => run::run(&session, arguments),
         Subcommands::Ss(arguments) => ss::run(&session, &arguments),

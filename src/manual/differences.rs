@@ -23,8 +23,9 @@
 //! * There is no error queue that `poll()` shows, so SO_ZEROCOPY is refused rather than leave a
 //!   program waiting for its completions; `MSG_ZEROCOPY` without it is an ordinary send, as on Linux.
 //!
-//! By decision: IPPROTO_MPTCP answers EPROTONOSUPPORT, so that programs fall back to TCP. Beyond
-//! what the parity tests see:
+//! By decision: IPPROTO_MPTCP answers EPROTONOSUPPORT, so that programs fall back to TCP, and setting
+//! up an io_uring ENOSYS, so that they fall back to calls that are hooked (a liburing that is linked
+//! statically is not seen: its rings find the AF_UNIX socket). Beyond what the parity tests see:
 //!
 //! * `SO_SNDBUF` bounds the send buffer of the TCB; the kernel socket holds some 200 KiB more, so
 //!   a non-blocking writer is stopped later than by the kernel.

@@ -39,6 +39,7 @@ mod poller;
 mod recording;
 mod refusals;
 mod requests;
+mod resources;
 mod retired;
 mod ring;
 mod start;

@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use rustix::net::SocketType;
 
 use super::wire::Wire;
-use super::{Stack, kernel};
+use super::{Stack, kernel, resources};
 use crate::ipc::names::{Name, Object, Session};
 
 /// Environment variable with the filter of the stack's log (as `RUST_LOG`).
@@ -101,7 +101,7 @@ fn prepare(session: Session, life: &mut Life) -> Result<Option<Stack>, StartErro
     }
     start_log(life);
     let Some(doors) = open_doors(&session)? else { return Ok(None) };
-    kernel::raise_descriptor_limit();
+    resources::leave_the_starters();
     let wire =
         Wire::open().map_err(failed("cannot open a UDP socket on the loopback interface"))?;
     Stack::new(session, doors, wire).map(Some).map_err(failed("cannot set the event loop up"))

@@ -172,6 +172,93 @@ CASE(vectors)
     T(pwrite(p.c, "x", 1, 0));
 }
 
+/* preadv2() and pwritev2() with the offset -1 are readv() and writev(). */
+#define PREADV2(fd, offset, flags) T(preadv2(fd, &(struct iovec){ some, 4 }, 1, offset, flags))
+#define PWRITEV2(fd, offset, flags) T(pwritev2(fd, &(struct iovec){ some, 4 }, 1, offset, flags))
+static char some[8] = "some";
+
+CASE(vectors_at_an_offset)
+{
+    struct pair p = tcp_pair();
+    int fd = tcp4();
+    PWRITEV2(p.c, -1, 0);
+    AWAIT_OCTETS(p.s, 4);
+    NOTE("a socket has no offsets, and not every flag");
+    for (int offset = -2; offset < 2; offset++) {
+        if (offset == -1)
+            continue;
+        PREADV2(p.s, offset, 0);
+        PWRITEV2(p.s, offset, 0);
+        PREADV2(fd, offset, 0);
+        PWRITEV2(fd, offset, 0);
+    }
+    PREADV2(p.s, -1, 0x40000000);
+    PWRITEV2(p.s, -1, 0x40000000);
+    PREADV2(fd, -1, 0x40000000);
+    PWRITEV2(fd, -1, 0x40000000);
+    PREADV2(p.s, -1, RWF_HIPRI);
+    NOTE("without waiting");
+    PREADV2(p.s, -1, RWF_NOWAIT);
+    PWRITEV2(p.s, -1, RWF_NOWAIT | RWF_SYNC | RWF_APPEND);
+    fill_up(p.s);
+    MUST(fcntl(p.s, F_SETFL, 0));
+    PWRITEV2(p.s, -1, RWF_NOWAIT);
+    NOTE("after the end");
+    MUST(shutdown(p.c, SHUT_WR));
+    AWAIT(p.s, POLLRDHUP);
+    PREADV2(p.s, -1, 0);
+    PWRITEV2(p.c, -1, 0);
+}
+
+CASE(vectors_at_an_offset_after_a_reset)
+{
+    for (int round = 0; round < 2; round++) {
+        struct pair p = tcp_pair();
+        reset(p.s);
+        AWAIT(p.c, POLLHUP);
+        for (int again = 0; again < 2; again++)
+            if (round)
+                PREADV2(p.c, -1, 0);
+            else
+                PWRITEV2(p.c, -1, 0);
+        PWRITEV2(p.c, -1, 0);
+        PREADV2(p.c, -1, 0);
+    }
+}
+
+CASE(vectors_at_an_offset_without_a_connection)
+{
+    struct addr at;
+    int fd = tcp4(), l = listener(&at);
+    PREADV2(fd, -1, 0);
+    PWRITEV2(fd, -1, 0);
+    connected_to(&at);
+    AWAIT(l, POLLIN);
+    PREADV2(l, -1, 0);
+    PREADV2(l, -1, RWF_NOWAIT);
+    PWRITEV2(l, -1, 0);
+    NOTE("the connection is still there");
+    FD(accept(l, NULL, NULL));
+}
+
+CASE(raw_system_calls_that_move_octets_without_a_connection)
+{
+    struct addr at;
+    struct iovec part = { some, 4 };
+    int fd = tcp4(), l = listener(&at), pipes[2];
+    MUST(pipe(pipes));
+    MUST(write(pipes[1], "some", 4));
+    connected_to(&at);
+    AWAIT(l, POLLIN);
+    for (int i = 0; i < 2; i++, fd = l) {
+        T(syscall(SYS_preadv2, fd, &part, 1L, -1L, 0L, 0));
+        T(syscall(SYS_pwritev2, fd, &part, 1L, -1L, 0L, 0));
+        T(syscall(SYS_splice, fd, NULL, pipes[1], NULL, 4L, 0));
+        T(syscall(SYS_splice, pipes[0], NULL, fd, NULL, 4L, 0));
+    }
+    FD(accept(l, NULL, NULL));
+}
+
 CASE(partial_reads)
 {
     struct pair p = tcp_pair();

@@ -18,12 +18,14 @@ static struct iovec part = { block, sizeof block };
 static struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
 static void readv_(int fd) { while (readv(fd, &part, 1) >= 0) {} }
+static void preadv2_(int fd) { while (preadv2(fd, &part, 1, -1, 0) >= 0) {} }
 static void recv_(int fd) { while (recv(fd, block, 1, 0) >= 0) {} }
 static void recvfrom_(int fd) { while (recvfrom(fd, block, 1, 0, NULL, NULL) >= 0) {} }
 static void recvmsg_(int fd) { while (recvmsg(fd, &message, 0) >= 0) {} }
 static void accept4_(int fd) { while (accept4(fd, NULL, NULL, SOCK_CLOEXEC) >= 0) {} }
 static void write_(int fd) { while (write(fd, block, sizeof block) >= 0) {} }
 static void writev_(int fd) { while (writev(fd, &part, 1) >= 0) {} }
+static void pwritev2_(int fd) { while (pwritev2(fd, &part, 1, -1, 0) >= 0) {} }
 static void send_(int fd) { while (send(fd, block, sizeof block, 0) >= 0) {} }
 static void sendmsg_(int fd) { while (sendmsg(fd, &message, 0) >= 0) {} }
 
@@ -58,6 +60,7 @@ CASE(cancel_in_every_call_that_waits)
 {
     struct pair p = tcp_pair();
     CANCEL(readv, p.s);
+    CANCEL(preadv2, p.s);
     CANCEL(recv, p.s);
     CANCEL(recvfrom, p.s);
     CANCEL(recvmsg, p.s);
@@ -72,6 +75,7 @@ CASE(cancel_in_every_call_that_waits_for_room)
 {
     CANCEL(write, tcp_pair().c);
     CANCEL(writev, tcp_pair().c);
+    CANCEL(pwritev2, tcp_pair().c);
     CANCEL(send, tcp_pair().c);
     CANCEL(sendmsg, tcp_pair().c);
 }
@@ -161,6 +165,44 @@ CASE(numbers_beyond_any_table)
     T(read(listening, block, 1));
     T(close(high));
     AWAIT(p.c, POLLRDHUP);
+}
+
+/* Newer than the oldest libc that is around. */
+__attribute__((weak)) int pidfd_getfd(int pidfd, int fd, unsigned flags);
+
+static int taken(int pidfd, int fd)
+{
+    return pidfd_getfd ? pidfd_getfd(pidfd, fd, 0) : (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+}
+
+CASE(numbers_taken_from_a_process)
+{
+    struct pair p = tcp_pair();
+    int self = MUST(syscall(SYS_pidfd_open, getpid(), 0));
+    int s = FD(taken(self, p.s)), c = FD(syscall(SYS_pidfd_getfd, self, p.c, 0));
+    int l = FD(taken(self, p.l)), fresh = FD(taken(self, tcp4()));
+    NAMES(s);
+    NAMES(c);
+    connected_to(&p.server);
+    AWAIT(l, POLLIN);
+    T(read(l, block, 1));
+    FD(accept(l, NULL, NULL));
+    T(write(fresh, "x", 1));
+    T(connect(fresh, AT(p.server)));
+    MUST(close(p.s));
+    reset(s);
+    AWAIT(c, POLLHUP);
+    WRITE(c, "x");
+    WRITE(c, "x");
+    NOTE("others");
+    T(taken(self, 987));
+    T(taken(-1, p.c));
+    T(pidfd_getfd ? pidfd_getfd(self, p.c, 1) : (int)syscall(SYS_pidfd_getfd, self, p.c, 1));
+    int pipes[2];
+    MUST(pipe(pipes));
+    int end = FD(taken(self, pipes[1]));
+    WRITE(end, "pipe");
+    READ(pipes[0], 16);
 }
 
 /* ---- children in their parent's memory ------------------------------------------------------- */

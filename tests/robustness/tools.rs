@@ -231,6 +231,19 @@ fn a_sandboxed_program_reads_and_writes() {
     assert_eq!(run(&session, &[text(&helper("sandboxed")), &port.to_string()]), "echoed\n");
 }
 
+/// liburing makes its system calls without libc.
+#[test]
+fn a_program_that_would_use_io_uring_falls_back() {
+    let session = Session::with_sysctls(&[]);
+    let (_server, port) = serve_echo(&session);
+    let flags = ["-Wl,--no-as-needed", "-luring"];
+    let Some(program) = compiled("uring", "tests/robustness/uring.c", &flags) else { return };
+    let said = run(&session, &[text(&program), &port.to_string()]);
+    let calls = ["queue_init", "queue_init_params", "queue_init_mem", "setup"];
+    let refused: String = calls.map(|call| format!("{call}: ENOSYS\n")).concat();
+    assert_eq!(said, refused + "probe: none\nechoed\n");
+}
+
 /// A server that becomes nobody in an empty root directory stays in its session, and so do the
 /// children it makes there.
 #[test]

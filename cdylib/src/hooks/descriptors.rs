@@ -1,9 +1,9 @@
-//! `dup`, `dup2`, `dup3`, `fcntl`: the hint follows the copy.
+//! `dup`, `dup2`, `dup3`, `fcntl`: the hint follows the copy. `pidfd_getfd`: there is none to follow.
 
-use libc::c_int;
+use libc::{c_int, c_uint};
 use redhook::{hook, real};
 
-use crate::descriptor;
+use crate::{descriptor, errno, sys};
 
 hook! {
     unsafe fn dup(fd: c_int) -> c_int => on_dup {
@@ -39,6 +39,14 @@ cancellable! {
         let answer = unsafe { fcntl64::REAL.get()(fd, command, argument) };
         if is_copy(command) { copied(fd, answer) } else { answer }
     }
+}
+
+/// Made directly: libc has it only since glibc 2.36, and adds nothing.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn pidfd_getfd(pidfd: c_int, fd: c_int, flags: c_uint) -> c_int {
+    errno::int(sys::pidfd_getfd(pidfd, fd, flags).inspect(|&copy| {
+        descriptor::classify(copy);
+    }))
 }
 
 fn is_copy(command: c_int) -> bool {

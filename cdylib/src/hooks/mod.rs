@@ -72,6 +72,7 @@ macro_rules! cancellable {
 
 pub(crate) mod accept;
 pub(crate) mod descriptors;
+pub(crate) mod io_uring;
 pub(crate) mod ioctl;
 pub(crate) mod lifecycle;
 pub(crate) mod names;

@@ -4,8 +4,8 @@ use core::mem::size_of;
 use core::{ptr, slice};
 
 use libc::{
-    c_int, c_uint, c_void, cmsghdr, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t,
-    timespec,
+    c_int, c_uint, c_void, cmsghdr, iovec, mmsghdr, msghdr, off_t, off64_t, size_t, sockaddr,
+    socklen_t, ssize_t, timespec,
 };
 use tcplab_ipc::Errno;
 use tcplab_ipc::names::Role;
@@ -20,6 +20,10 @@ use crate::{calls, errno, ops, ring, sys};
 
 /// Linux's limit of messages in one `recvmmsg` or `sendmmsg`.
 pub(super) const MAX_MESSAGES: c_uint = 1024;
+/// Flags of `preadv2` and `pwritev2` that mean something to a socket, or nothing; others are
+/// refused by the kernel.
+pub(super) const RWF_OF_SOCKETS: c_int =
+    libc::RWF_HIPRI | libc::RWF_DSYNC | libc::RWF_SYNC | libc::RWF_NOWAIT | libc::RWF_APPEND;
 
 /// A read by `attempt` on a number that may be ours, wanting at least one octet or not.
 #[inline]
@@ -79,6 +83,34 @@ cancellable! {
         }
         // SAFETY: the program's arguments.
         reading(fd, calls::UNKNOWN, move || unsafe { readv::REAL.get()(fd, parts, count) })
+    }
+
+    fn preadv2(
+        fd: c_int,
+        parts: *const iovec,
+        count: c_int,
+        offset: off_t,
+        flags: c_int,
+    ) -> ssize_t {
+        // SAFETY: the program's arguments.
+        let attempt = move || unsafe { preadv2::REAL.get()(fd, parts, count, offset, flags) };
+        // A socket has no offsets: the kernel says so.
+        if descriptor::hint(fd) == Hint::Foreign || offset != -1 || flags & !RWF_OF_SOCKETS != 0 {
+            return attempt();
+        }
+        reading(fd, calls::UNKNOWN, attempt)
+    }
+
+    // `off64_t` is `off_t` where we run.
+    fn preadv64v2(
+        fd: c_int,
+        parts: *const iovec,
+        count: c_int,
+        offset: off64_t,
+        flags: c_int,
+    ) -> ssize_t {
+        // SAFETY: the program's arguments.
+        unsafe { preadv2(fd, parts, count, offset, flags) }
     }
 
     fn recv(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssize_t {
@@ -392,6 +424,8 @@ pub(crate) fn warm_up() {
     read::REAL.get();
     __read_chk::REAL.get();
     readv::REAL.get();
+    preadv2::REAL.get();
+    preadv64v2::REAL.get();
     recv::REAL.get();
     __recv_chk::REAL.get();
     recvfrom::REAL.get();

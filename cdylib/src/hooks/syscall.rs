@@ -1,6 +1,6 @@
 //! `syscall`: socket calls made through it take the way of the hooks, the rest passes.
 
-use libc::{c_int, c_long, c_uint};
+use libc::{c_int, c_long, c_uint, off_t};
 
 use super::{accept, ioctl, lifecycle, names, options, read, transfer, write};
 use crate::{errno, leaving};
@@ -37,8 +37,15 @@ unsafe fn hooked(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lon
         match number {
             libc::SYS_read => read::read(fd, b as _, c) as c_long,
             libc::SYS_readv => read::readv(fd, b as _, c as c_int) as c_long,
+            libc::SYS_preadv2 => {
+                // On 64-bit machines the offset is one word, and the next one means nothing.
+                read::preadv2(fd, b as _, c as c_int, d as off_t, f as c_int) as c_long
+            }
             libc::SYS_write => write::write(fd, b as _, c) as c_long,
             libc::SYS_writev => write::writev(fd, b as _, c as c_int) as c_long,
+            libc::SYS_pwritev2 => {
+                write::pwritev2(fd, b as _, c as c_int, d as off_t, f as c_int) as c_long
+            }
             libc::SYS_recvfrom => {
                 read::recvfrom(fd, b as _, c, d as c_int, e as _, f as _) as c_long
             }
@@ -54,6 +61,9 @@ unsafe fn hooked(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lon
                 c_long::from(write::sendmmsg(fd, b as _, c as c_uint, d as c_int))
             }
             libc::SYS_sendfile => transfer::sendfile(fd, b as c_int, c as _, d) as c_long,
+            libc::SYS_splice => {
+                transfer::splice(fd, b as _, c as c_int, d as _, e, f as c_uint) as c_long
+            }
             libc::SYS_close => c_long::from(lifecycle::close(fd)),
             libc::SYS_socket => c_long::from(lifecycle::on_socket(fd, b as c_int, c as c_int)),
             libc::SYS_bind => c_long::from(lifecycle::on_bind(fd, b as _, len)),
@@ -91,6 +101,7 @@ unsafe fn unhooked_kind(number: c_long, [a, b, c]: [usize; 3]) -> Option<c_long>
             #[cfg(target_arch = "x86_64")]
             libc::SYS_dup2 => d::on_dup2(a as c_int, b as c_int),
             libc::SYS_dup3 => d::on_dup3(a as c_int, b as c_int, c as c_int),
+            libc::SYS_pidfd_getfd => d::pidfd_getfd(a as c_int, b as c_int, c as c_uint),
             libc::SYS_exit_group => {
                 leaving::leave();
                 return None;

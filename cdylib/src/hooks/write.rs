@@ -3,11 +3,14 @@
 
 use core::ptr;
 
-use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{
+    c_int, c_uint, c_void, iovec, mmsghdr, msghdr, off_t, off64_t, size_t, sockaddr, socklen_t,
+    ssize_t,
+};
 use tcplab_ipc::Errno;
 use tcplab_ipc::record::Api;
 
-use super::read::MAX_MESSAGES;
+use super::read::{MAX_MESSAGES, RWF_OF_SOCKETS};
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::io::{self, Signal, Verdict};
 use crate::sockaddr::{Given, is_bad};
@@ -99,6 +102,46 @@ cancellable! {
             // SAFETY: the program's arguments.
             move || unsafe { writev::REAL.get()(fd, parts, count) },
         )
+    }
+
+    fn pwritev2(
+        fd: c_int,
+        parts: *const iovec,
+        count: c_int,
+        offset: off_t,
+        flags: c_int,
+    ) -> ssize_t {
+        // SAFETY: the program's arguments.
+        let otherwise = move || unsafe { pwritev2::REAL.get()(fd, parts, count, offset, flags) };
+        // A socket has no offsets: the kernel says so.
+        if descriptor::hint(fd) == Hint::Foreign
+            || !(1..=MAX_PARTS).contains(&count)
+            || offset != -1
+            || flags & !RWF_OF_SOCKETS != 0
+        {
+            return otherwise();
+        }
+        let wait = if flags & libc::RWF_NOWAIT != 0 { libc::MSG_DONTWAIT } else { 0 };
+        writing(
+            fd,
+            calls::UNKNOWN,
+            Signal::Raise,
+            // SAFETY: the program's arguments.
+            move |more| unsafe { send_parts(fd, parts.cast_mut(), count as usize, wait | more) },
+            otherwise,
+        )
+    }
+
+    // `off64_t` is `off_t` where we run.
+    fn pwritev64v2(
+        fd: c_int,
+        parts: *const iovec,
+        count: c_int,
+        offset: off64_t,
+        flags: c_int,
+    ) -> ssize_t {
+        // SAFETY: the program's arguments.
+        unsafe { pwritev2(fd, parts, count, offset, flags) }
     }
 
     fn send(fd: c_int, octets: *const c_void, len: size_t, flags: c_int) -> ssize_t {
@@ -236,6 +279,8 @@ unsafe fn send_parts(fd: c_int, parts: *mut iovec, count: usize, flags: c_int) -
 pub(crate) fn warm_up() {
     write::REAL.get();
     writev::REAL.get();
+    pwritev2::REAL.get();
+    pwritev64v2::REAL.get();
     send::REAL.get();
     sendto::REAL.get();
     sendmsg::REAL.get();

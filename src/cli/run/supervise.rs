@@ -7,7 +7,6 @@
 //! Signals sent to this process are passed on. Those of the terminal are not: the program is in
 //! the same process group and gets them itself.
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -20,7 +19,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::preload::FILE_NAME;
-use super::super::{Failure, Outcome};
+use super::super::{Failure, Outcome, dispositions};
 use super::check::Examiner;
 use super::preflight::{NOT_EXECUTABLE, NOT_FOUND, NOT_RUN};
 
@@ -72,26 +71,8 @@ fn not_executed(name: &OsStr, error: &io::Error) -> Failure {
     Failure { sentence: format!("'{}' cannot be executed: {error}", name.display()), status }
 }
 
-/// Whether our caller ignores SIGPIPE: Rust's runtime ignores it before main(), and std gives every
-/// child the default, but the program must find what it would have found without us.
-static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = remember_sigpipe;
-
-extern "C" fn remember_sigpipe() {
-    // SAFETY: sigaction() only writes the disposition to `now`, which is large enough for it.
-    let ignored = unsafe {
-        let mut now: libc::sigaction = core::mem::zeroed();
-        libc::sigaction(libc::SIGPIPE, core::ptr::null(), &raw mut now) == 0
-            && now.sa_sigaction == libc::SIG_IGN
-    };
-    SIGPIPE_IGNORED.store(ignored, Ordering::Relaxed);
-}
-
-/// In the child: the signal mask and SIGPIPE as our caller gave them to us, and no life without us: who kills this
-/// command (`kill -9`, a test harness) means the program.
+/// In the child: the signal mask and dispositions as our caller gave them to us, and no life
+/// without us: who kills this command (`kill -9`, a test harness) means the program.
 fn become_replaceable(mask: &libc::sigset_t, parent: u32) -> io::Result<()> {
     // SAFETY: plain system calls; `mask` is a valid set.
     unsafe {
@@ -100,9 +81,7 @@ fn become_replaceable(mask: &libc::sigset_t, parent: u32) -> io::Result<()> {
         {
             return Err(io::Error::last_os_error());
         }
-        if SIGPIPE_IGNORED.load(Ordering::Relaxed) {
-            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
-        }
+        dispositions::restore();
         if libc::getppid().cast_unsigned() != parent {
             libc::_exit(NOT_RUN.into());
         }
