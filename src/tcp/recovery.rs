@@ -41,6 +41,15 @@ impl Recovery {
 }
 
 impl Tcb {
+    /// The handshake is over: what a lost SYN did to the window and the threshold says nothing of
+    /// the path. Linux (tcp_init_transfer): only a second loss leaves one segment (RFC 5681 3.1),
+    /// as the first timeout is short (RFC 6298 2.1).
+    pub(super) fn begin_transfer(&mut self) {
+        self.recovery = Recovery::new();
+        let segments = if self.retransmits.count > 1 { 1 } else { self.config.initial_window };
+        self.congestion = self.config.congestion.start(self.segment_size(), segments);
+    }
+
     /// Octets thought to be in the network.
     pub(super) fn pipe(&self) -> u32 {
         let pipe = self.flight.pipe();
