@@ -129,11 +129,12 @@ impl Tcb {
 
     /// Duplicates that mean a loss. RFC 5827 (early retransmit): a flight too short to make three,
     /// with nothing that could lengthen it, needs fewer; a few 64 KiB segments are a whole window.
+    /// A single segment has none behind it that could make any: a keep-alive probe of the peer may.
     fn loss_threshold(&self) -> u32 {
         let segments = self.flight.segments() as u32;
         let may_grow = self.snd.unsent() > 0 && self.snd.usable_window() >= self.segment_size();
         let threshold = self.config.reordering;
-        if may_grow || segments > threshold { threshold } else { segments.saturating_sub(1).max(1) }
+        if may_grow || segments > threshold || segments < 2 { threshold } else { segments - 1 }
     }
 
     fn begin_fast_recovery(&mut self, now: Instant) {
