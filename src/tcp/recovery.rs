@@ -26,7 +26,8 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recovery {
     pub(super) phase: Phase,
-    /// SND.NXT when the last recovery began (RFC 6582 3.2)
+    /// SND.NXT when this recovery began (RFC 6582 3.2); forgotten with its end, or 2 GiB later it
+    /// would seem to be ahead
     recover: Option<SeqNum>,
     /// Duplicate acknowledgments in a row.
     pub(super) duplicates: u32,
@@ -62,6 +63,9 @@ impl Tcb {
     /// The acknowledgment moved SND.UNA by `acked`; `outstanding` was in flight before.
     pub(super) fn recover_on_progress(&mut self, now: Instant, acked: u32, outstanding: u32) {
         let done = self.recovery.recover.is_none_or(|recover| !self.snd.una.before(recover));
+        if done {
+            self.recovery.recover = None;
+        }
         match self.recovery.phase {
             Phase::Fast if !done => self.partial_acknowledgment(acked),
             Phase::Fast => {
@@ -109,6 +113,7 @@ impl Tcb {
             self.recovery.duplicates =
                 (self.recovery.duplicates + 1).min(self.flight.segments() as u32);
         }
+        // RFC 6582 3.2 step 2: no second fast retransmit for the same flight
         if self.recovery.phase == Phase::Timeout {
             return;
         }
@@ -119,10 +124,7 @@ impl Tcb {
         if self.recovery.phase == Phase::Fast {
             return;
         }
-        // RFC 6582 3.2 step 2: no second fast retransmit for the same flight
-        let fresh = self.recovery.recover.is_none_or(|recover| !self.snd.una.before(recover));
-        let lost = self.flight.lost_octets() > 0 || self.recovery.duplicates >= threshold;
-        if lost && fresh {
+        if self.flight.lost_octets() > 0 || self.recovery.duplicates >= threshold {
             self.begin_fast_recovery(now);
         }
     }
