@@ -111,13 +111,30 @@ impl Host {
                 self.remove_time_wait(id, Cause::Segment(segment.header.flags));
             }
             Some(TimeWaitVerdict::NewConnection { iss_floor }) => {
-                if let Some(listener) = self.demux.find_listener(&self.sockets, tuple, &self.random)
-                {
-                    self.remove_time_wait(id, Cause::TakenOver);
-                    self.counters.count(Counter::TimeWaitRecycled);
-                    self.arrives_in_listener(now, listener, tuple, segment, Some(iss_floor));
+                match self.demux.find_listener(&self.sockets, tuple, &self.random) {
+                    Some(listener) => {
+                        self.remove_time_wait(id, Cause::TakenOver);
+                        self.counters.count(Counter::TimeWaitRecycled);
+                        self.arrives_in_listener(now, listener, tuple, segment, Some(iss_floor));
+                    }
+                    // Linux: as any other SYN in TIME-WAIT
+                    None => self.acknowledge_in_time_wait(now, id, tuple, segment),
                 }
             }
+        }
+    }
+
+    fn acknowledge_in_time_wait(
+        &mut self,
+        now: Instant,
+        id: TimeWaitId,
+        tuple: &FourTuple,
+        segment: &Segment<'_>,
+    ) {
+        self.note_drop(tuple, segment, Dropped::InTimeWait);
+        if let Some(entry) = self.time_waits.get(id) {
+            let header = entry.time_wait.acknowledgment(now);
+            self.reply(tuple.local.ip(), tuple.remote.ip(), header);
         }
     }
 

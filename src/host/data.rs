@@ -16,9 +16,10 @@ impl Host {
         self.sockets.find_mut(s)?.connection_mut()
     }
 
-    /// Octets that the send buffer takes now.
-    pub fn send_space(&self, s: SocketKey) -> usize {
-        self.connection(s).map_or(0, |connection| connection.tcb.send_space())
+    /// Octets that the send buffer takes now. Where it takes none, [`super::HostEvent::Writable`]
+    /// says when it does again.
+    pub fn send_space(&mut self, s: SocketKey) -> usize {
+        self.connection_mut(s).map_or(0, |connection| connection.tcb.send_space())
     }
 
     /// The program may still write: its end is not queued and the connection not over.

@@ -26,7 +26,8 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recovery {
     pub(super) phase: Phase,
-    /// SND.NXT when the last recovery began (RFC 6582 3.2)
+    /// SND.NXT when this recovery began (RFC 6582 3.2); forgotten with its end, or 2 GiB later it
+    /// would seem to be ahead
     recover: Option<SeqNum>,
     /// Duplicate acknowledgments in a row.
     pub(super) duplicates: u32,
@@ -41,6 +42,15 @@ impl Recovery {
 }
 
 impl Tcb {
+    /// The handshake is over: what a lost SYN did to the window and the threshold says nothing of
+    /// the path. Linux (tcp_init_transfer): only a second loss leaves one segment (RFC 5681 3.1),
+    /// as the first timeout is short (RFC 6298 2.1).
+    pub(super) fn begin_transfer(&mut self) {
+        self.recovery = Recovery::new();
+        let segments = if self.retransmits.count > 1 { 1 } else { self.config.initial_window };
+        self.congestion = self.config.congestion.start(self.segment_size(), segments);
+    }
+
     /// Octets thought to be in the network.
     pub(super) fn pipe(&self) -> u32 {
         let pipe = self.flight.pipe();
@@ -53,6 +63,9 @@ impl Tcb {
     /// The acknowledgment moved SND.UNA by `acked`; `outstanding` was in flight before.
     pub(super) fn recover_on_progress(&mut self, now: Instant, acked: u32, outstanding: u32) {
         let done = self.recovery.recover.is_none_or(|recover| !self.snd.una.before(recover));
+        if done {
+            self.recovery.recover = None;
+        }
         match self.recovery.phase {
             Phase::Fast if !done => self.partial_acknowledgment(acked),
             Phase::Fast => {
@@ -100,6 +113,7 @@ impl Tcb {
             self.recovery.duplicates =
                 (self.recovery.duplicates + 1).min(self.flight.segments() as u32);
         }
+        // RFC 6582 3.2 step 2: no second fast retransmit for the same flight
         if self.recovery.phase == Phase::Timeout {
             return;
         }
@@ -110,21 +124,19 @@ impl Tcb {
         if self.recovery.phase == Phase::Fast {
             return;
         }
-        // RFC 6582 3.2 step 2: no second fast retransmit for the same flight
-        let fresh = self.recovery.recover.is_none_or(|recover| !self.snd.una.before(recover));
-        let lost = self.flight.lost_octets() > 0 || self.recovery.duplicates >= threshold;
-        if lost && fresh {
+        if self.flight.lost_octets() > 0 || self.recovery.duplicates >= threshold {
             self.begin_fast_recovery(now);
         }
     }
 
     /// Duplicates that mean a loss. RFC 5827 (early retransmit): a flight too short to make three,
     /// with nothing that could lengthen it, needs fewer; a few 64 KiB segments are a whole window.
+    /// A single segment has none behind it that could make any: a keep-alive probe of the peer may.
     fn loss_threshold(&self) -> u32 {
         let segments = self.flight.segments() as u32;
         let may_grow = self.snd.unsent() > 0 && self.snd.usable_window() >= self.segment_size();
         let threshold = self.config.reordering;
-        if may_grow || segments > threshold { threshold } else { segments.saturating_sub(1).max(1) }
+        if may_grow || segments > threshold || segments < 2 { threshold } else { segments - 1 }
     }
 
     fn begin_fast_recovery(&mut self, now: Instant) {

@@ -158,7 +158,8 @@ impl TimeWait {
         self.expires = now + self.length;
     }
 
-    fn acknowledgment(&self, now: Instant) -> Header {
+    /// What it answers.
+    pub fn acknowledgment(&self, now: Instant) -> Header {
         Header {
             source_port: self.tuple.local.port(),
             destination_port: self.tuple.remote.port(),

@@ -222,6 +222,21 @@ fn a_stale_syn_that_overtakes_the_new_one_is_sorted_out() {
     server.call("read s", "1 x");
 }
 
+/// One acknowledgment frees all of a send buffer that is fuller than it may be by now.
+#[test]
+fn octets_written_after_a_smaller_so_sndbuf_arrive() {
+    let ground = ground(&[]);
+    let mut pair = ground.pair();
+    // No time, no retransmission.
+    tcplab(&ground, "clock pause");
+    tcplab(&ground, "rule add hold data from client nth 1");
+    pair.client.call("write_pattern c 16000", "16000");
+    wait_for("the text to be held", || held(&ground) == 1);
+    pair.client.calls(&[("sndbuf c 1", "0"), ("write_pattern c 10", "10")]);
+    tcplab(&ground, "rule release");
+    pair.server.call("read_pattern s 16010", "16010");
+}
+
 /// S05: both sides close while the FINs cross.
 #[test]
 fn fins_that_cross_bring_both_sides_to_time_wait() {

@@ -188,6 +188,8 @@ static int call_control(const char *call, struct named *s, const char *a, const 
         say(option(s->fd, SO_REUSEADDR, 1));
     } else if (strcmp(call, "rcvbuf") == 0) {
         say(option(s->fd, SO_RCVBUF, (int)number(a)));
+    } else if (strcmp(call, "sndbuf") == 0) {
+        say(option(s->fd, SO_SNDBUF, (int)number(a)));
     } else if (strcmp(call, "linger") == 0) {
         struct linger l = { .l_onoff = (int)number(a), .l_linger = (int)number(b) };
         say(setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof l));

@@ -203,3 +203,29 @@ fn a_retransmitted_fin_is_acknowledged_from_time_wait() {
     lab.0.call(1, |host, now| host.release(now, listener, Release::Graceful));
     assert!(lab.0.host(1).is_idle());
 }
+
+/// Linux: tcp_v4_rcv falls through to the acknowledgment.
+#[test]
+fn a_new_syn_meets_time_wait_where_nobody_listens_any_more_and_is_acknowledged() {
+    let mut lab = Lab::new();
+    let listener = lab.listener("127.0.0.1:80");
+    let connect = |lab: &mut Lab| {
+        let client = lab.v4();
+        lab.reuse_address(client);
+        lab.bind(client, "127.0.0.1:5000").unwrap();
+        lab.call(|host, now| host.connect(now, client, address("127.0.0.1:80"))).unwrap();
+        client
+    };
+    let client = connect(&mut lab);
+    let server = lab.accept().unwrap();
+    for s in [server, client, listener] {
+        lab.close(s);
+    }
+    lab.0.run_for(SECOND);
+    assert_eq!(lab.time_waits(), 1);
+    let again = connect(&mut lab);
+    // the acknowledgment is none of its SYN: the RST in answer ends TIME-WAIT
+    assert_eq!((lab.time_waits(), lab.state(again).as_str()), (0, "SYN-SENT"));
+    lab.0.run_for(2 * SECOND);
+    assert_eq!(lab.call(|host, _| host.take_error(again)), Some(Errno::ECONNREFUSED));
+}

@@ -49,6 +49,7 @@ impl Tcb {
         if !self.rcv.ring.is_empty() {
             self.events.push(Event::Readable);
         }
+        self.begin_transfer();
         self.retransmits = Retransmits::default();
         self.alive.hear(now);
     }

@@ -27,15 +27,23 @@ impl Tcb {
         self.state.accepts_sends() && self.snd.fin == Fin::None
     }
 
-    /// Room in the send buffer; 0 also when the program cannot send any more.
-    pub fn send_space(&self) -> usize {
+    /// Room in the send buffer; 0 also when the program cannot send any more. Where it finds none,
+    /// [`Event::Writable`] says when there is some again, however the room went: a smaller
+    /// `config.send_buffer` or congestion window takes it as well as octets do.
+    pub fn send_space(&mut self) -> usize {
+        let space = self.free_space();
+        self.snd.was_full |= space == 0 && self.may_send();
+        space
+    }
+
+    fn free_space(&self) -> usize {
         if self.may_send() { self.send_limit().saturating_sub(self.snd.ring.len()) } else { 0 }
     }
 
     /// Up to `max` free octets of the send ring to read into (grows the ring); then
     /// [`Tcb::send_commit`].
     pub fn send_reserve(&mut self, max: usize) -> (&mut [u8], &mut [u8]) {
-        let len = max.min(self.send_space());
+        let len = max.min(self.free_space());
         self.snd.was_full |= len < max && self.may_send();
         self.snd.ring.reserve_total(self.snd.ring.len() + len);
         self.snd.ring.free_slices(len)
@@ -43,7 +51,7 @@ impl Tcb {
 
     /// `len` octets of what [`Tcb::send_reserve`] gave were filled.
     pub fn send_commit(&mut self, now: Instant, len: usize) {
-        let len = len.min(self.send_space());
+        let len = len.min(self.free_space());
         if len == 0 {
             return;
         }
@@ -85,7 +93,7 @@ impl Tcb {
         if !self.may_send() {
             return;
         }
-        let (space, limit) = (self.send_space(), self.send_limit());
+        let (space, limit) = (self.free_space(), self.send_limit());
         if space == 0 {
             self.snd.was_full = true;
         } else if self.snd.was_full && 3 * space >= limit {

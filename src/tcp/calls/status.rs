@@ -152,6 +152,7 @@ impl Tcb {
             self.congestion.adopt(window, threshold);
         }
         self.config = config;
+        self.note_send_space();
     }
 
     /// Settings, to change where nothing else follows from them.

@@ -214,6 +214,15 @@ impl Bench {
         self.tcb.set_unread(self.now, 0);
         octets
     }
+
+    /// As if `octets` had been sent and acknowledged.
+    pub(super) fn skip_sent(&mut self, octets: u32) {
+        let snd = &mut self.tcb.snd;
+        assert_eq!(snd.una, snd.nxt);
+        for number in [&mut snd.una, &mut snd.nxt, &mut snd.ring_seq, &mut snd.wl2] {
+            *number = number.add(octets);
+        }
+    }
 }
 
 fn header(flags: Flags, seq: u32, ack: u32, window: u16, options: Options) -> Header {

@@ -11,6 +11,7 @@ mod arbitrary;
 mod close;
 mod events;
 mod open;
+mod recovery;
 mod resets;
 mod segmenting;
 mod settings;

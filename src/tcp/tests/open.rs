@@ -314,3 +314,25 @@ fn initial_sequence_numbers_follow_a_clock_and_are_unrelated_between_4_tuples() 
     assert_eq!(timestamp_offset(&tuple(), &secret), timestamp_offset(&tuple(), &secret));
     assert_ne!(timestamp_offset(&tuple(), &secret), at(0).0);
 }
+
+/// Linux: tcp_init_transfer. The first timeout is short (RFC 6298 2.1), so one SYN too many may
+/// have been sent in vain.
+#[test]
+fn one_lost_syn_costs_no_window_and_more_leave_one_segment_and_never_a_threshold() {
+    for (lost_for_ms, segments) in [(1100, 10), (3100, 1)] {
+        let mut active = Bench::connecting(plain_config());
+        active.sent();
+        active.pass_ms(lost_for_ms);
+        active.arrive_with(SYN_ACK, 0, 1, &[], Options { mss: Some(1000), ..Options::default() });
+        let mut passive = Bench::accepting(plain_config());
+        passive.pass_ms(lost_for_ms);
+        passive.arrive(ACK, 1, 1, &[]);
+        for mut bench in [active, passive] {
+            bench.sent();
+            let info = bench.tcb.info(bench.now);
+            assert_eq!((info.cwnd, info.ssthresh), (segments * 1000, u32::MAX));
+            bench.tcb.send(bench.now, &[7; 10_000]);
+            assert_eq!(bench.sent().len(), segments as usize);
+        }
+    }
+}

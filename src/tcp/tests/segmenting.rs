@@ -145,6 +145,42 @@ fn a_send_buffer_takes_what_it_has_room_for_and_says_when_there_is_more() {
     assert_eq!(bench.tcb.send_space(), 5000);
 }
 
+/// The limit shrinks: by SO_SNDBUF, and with the congestion window of a timeout.
+#[test]
+fn a_program_that_finds_no_room_is_told_of_room_however_the_room_went() {
+    let mut set = Bench::established();
+    set.tcb.send(set.now, &[1; 10_000]);
+    set.sent();
+    let mut lost = Bench::established_with(
+        Config { initial_window: 1000, window_scaling: true, ..plain_config() },
+        Options { window_scale: Some(8), ..Options::default() },
+    );
+    lost.arrive(ACK, 1, 1, &[]);
+    lost.tcb.send(lost.now, &[1; 400_000]);
+    lost.sent();
+    lost.pass_ms(300);
+    let config = Config { send_buffer: 5000, ..set.tcb.config().clone() };
+    set.tcb.configure(config);
+    for (mut bench, octets) in [(set, 10_000), (lost, 400_000)] {
+        bench.events();
+        assert_eq!(bench.tcb.send_space(), 0);
+        bench.arrive(ACK, 1, 1 + octets, &[]);
+        assert_eq!(bench.events(), [Event::Writable]);
+    }
+}
+
+#[test]
+fn a_larger_send_buffer_is_told_at_once_to_a_program_that_waits_for_room() {
+    let mut bench = Bench::established();
+    let small = Config { send_buffer: 5000, ..bench.tcb.config().clone() };
+    let large = Config { send_buffer: 50_000, ..small.clone() };
+    bench.tcb.configure(small);
+    assert_eq!(bench.tcb.send(bench.now, &[1; 9000]), 5000);
+    bench.events();
+    bench.tcb.configure(large);
+    assert_eq!(bench.events(), [Event::Writable]);
+}
+
 #[test]
 fn octets_sent_before_the_handshake_is_over_follow_it() {
     let mut bench = Bench::connecting(plain_config());
