@@ -36,6 +36,77 @@ static void close_instead(struct helper *h)
     MUST(close(h->argument));
 }
 
+CASE(peek_of_all_waits_for_all)
+{
+    struct pair p = tcp_pair();
+    struct helper h;
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    when_blocked(&h, write_rest, p.c);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    helper_done(&h);
+    RECV(p.s, 2, MSG_PEEK);
+    READ(p.s, 16);
+}
+
+CASE(peek_of_all_ends_with_the_stream)
+{
+    struct pair p = tcp_pair();
+    struct helper h;
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    when_blocked(&h, close_instead, p.c);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    helper_done(&h);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    READ(p.s, 16);
+    READ(p.s, 16);
+}
+
+CASE(peek_of_all_ends_with_its_time)
+{
+    struct pair p = tcp_pair();
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    receive_timeout(p.s, 50);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL | MSG_DONTWAIT);
+    nonblocking(p.s);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    READ(p.s, 16);
+}
+
+CASE(peek_message_of_all_waits_for_all)
+{
+    struct pair p = tcp_pair();
+    struct helper h;
+    char data[6] = "";
+    struct iovec parts[2] = { { data, 2 }, { data + 2, 4 } };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    when_blocked(&h, write_rest, p.c);
+    T(recvmsg(p.s, &message, MSG_PEEK | MSG_WAITALL));
+    helper_done(&h);
+    trace("%.6s", data);
+    READ(p.s, 16);
+}
+
+CASE(peek_of_all_ends_with_a_reset)
+{
+    struct pair p = tcp_pair();
+    struct helper h;
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    linger(p.c, 1, 0);
+    when_blocked(&h, close_instead, p.c);
+    RECV(p.s, 6, MSG_PEEK | MSG_WAITALL);
+    helper_done(&h);
+    RECV(p.s, 6, MSG_PEEK);
+    READ(p.s, 16);
+    READ(p.s, 16);
+}
+
 CASE(waitall_waits_for_all)
 {
     struct pair p = tcp_pair();

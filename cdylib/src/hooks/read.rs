@@ -229,6 +229,10 @@ unsafe fn receive(fd: c_int, out: *mut c_void, len: size_t, flags: c_int) -> ssi
     }
     // SAFETY: the caller's promise.
     let got = reading(fd, len, move || unsafe { recv::REAL.get()(fd, out, len, flags) });
+    let got = ops::peek::wait_for_all(fd, flags, (got, len), || {
+        // SAFETY: the caller's promise.
+        unsafe { recv::REAL.get()(fd, out, len, flags | libc::MSG_DONTWAIT) }
+    });
     if got < 0 && len == 0 && waited(fd, flags) {
         // TCP waits for octets it will not take, and is content.
         return 0;
@@ -263,7 +267,8 @@ fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
     let mut thrown_away = 0;
     while thrown_away < len {
         let piece = scratch.len().min(len - thrown_away);
-        let wait = if thrown_away == 0 { flags } else { flags | libc::MSG_DONTWAIT };
+        let waits = thrown_away == 0 || flags & libc::MSG_WAITALL != 0;
+        let wait = if waits { flags } else { flags | libc::MSG_DONTWAIT };
         // SAFETY: the scratch is ours.
         let got = reading(fd, piece, move || unsafe { recv::REAL.get()(fd, place, piece, wait) });
         if got <= 0 {
@@ -289,7 +294,11 @@ unsafe fn receive_message(fd: c_int, message: &mut msghdr, flags: c_int) -> ssiz
     } else {
         let place = ptr::from_mut(&mut plain);
         // SAFETY: the caller's promise.
-        reading(fd, calls::UNKNOWN, move || unsafe { recvmsg::REAL.get()(fd, place, flags) })
+        let peek = move |flags| unsafe { recvmsg::REAL.get()(fd, place, flags) };
+        let got = reading(fd, calls::UNKNOWN, move || peek(flags));
+        // SAFETY: parts that the kernel has filled are ones.
+        let len = if got > 0 { unsafe { total(message) } } else { 0 };
+        ops::peek::wait_for_all(fd, flags, (got, len), || peek(flags | libc::MSG_DONTWAIT))
     };
     if got >= 0 {
         message.msg_namelen = 0;

@@ -8,6 +8,7 @@ pub(crate) mod ioctl;
 pub(crate) mod listen;
 pub(crate) mod names;
 pub(crate) mod options;
+pub(crate) mod peek;
 pub(crate) mod plug;
 pub(crate) mod shutdown;
 pub(crate) mod socket;
