@@ -10,6 +10,8 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::ipc::names::{self, Name, Object, Session};
 use crate::ipc::ring::{RING_LEN, Ring};
@@ -260,9 +262,39 @@ pub(super) fn monotonic() -> Duration {
     Duration::try_from(now).unwrap_or_default()
 }
 
-/// Opens the descriptor limit as far as the system allows.
-pub(super) fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+/// Limits that a stack can run into.
+const LIMITS: [Resource; 7] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+];
+
+/// Frees this process of what the program that happened to start it gave itself: soft limits
+/// become as high as the hard ones (an administrator's word), every processor may be used, by the
+/// ordinary policy. What the system refuses stays as it is.
+pub(super) fn leave_the_starters_limits() {
+    for resource in LIMITS {
+        let maximum = getrlimit(resource).maximum;
+        let _ = setrlimit(resource, Rlimit { current: maximum, maximum });
+    }
+    let mut all = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|processor| all.set(processor));
+    let _ = sched_setaffinity(None, &all);
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads the parameters, which outlive the call.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+}
+
+/// Descriptors that this process may have; `None`: any number.
+pub(super) fn descriptor_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// Seconds of processor time after which the kernel ends this process; `None`: never.
+pub(super) fn processor_limit() -> Option<u64> {
+    getrlimit(Resource::Cpu).current
 }

@@ -16,6 +16,9 @@ const LOG_VARIABLE: &str = "TCPLAB_LOG";
 /// Environment variable with the file that the stack's log goes to.
 const LOG_FILE_VARIABLE: &str = "TCPLAB_LOG_FILE";
 
+/// Fewer than these are told in the log.
+const FEW_DESCRIPTORS: u64 = 4096;
+
 /// The stack's listeners.
 pub(super) struct Doors {
     pub(super) control: OwnedFd,
@@ -101,7 +104,8 @@ fn prepare(session: Session, life: &mut Life) -> Result<Option<Stack>, StartErro
     }
     start_log(life);
     let Some(doors) = open_doors(&session)? else { return Ok(None) };
-    kernel::raise_descriptor_limit();
+    kernel::leave_the_starters_limits();
+    tell_low_limits();
     let wire =
         Wire::open().map_err(failed("cannot open a UDP socket on the loopback interface"))?;
     Stack::new(session, doors, wire).map(Some).map_err(failed("cannot set the event loop up"))
@@ -125,6 +129,19 @@ fn open_doors(session: &Session) -> Result<Option<Doors>, StartError> {
         listeners: door(Object::Listeners)?,
         watch: door(Object::Watch)?,
     }))
+}
+
+/// Tells in the log of hard limits that a session can run into.
+fn tell_low_limits() {
+    if let Some(descriptors) = kernel::descriptor_limit().filter(|&limit| limit < FEW_DESCRIPTORS) {
+        tracing::warn!(descriptors, "each open socket takes one (see `ulimit -H -n`)");
+    }
+    if let Some(seconds) = kernel::processor_limit() {
+        tracing::warn!(
+            seconds,
+            "the kernel ends this stack after so much processor time (see `ulimit -H -t`)"
+        );
+    }
 }
 
 /// Leaves the starter's process group, terminal, directory and standard streams.

@@ -1,6 +1,11 @@
 //! Programs that vanish, stand still, ask without end, or use everything up.
 
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::client::{assert_rests, assert_serves, held, helper, serve_echo, wait_for_base};
 use crate::common::{DEADLINE, Program, Session, describe, tcplab_path, wait_for};
@@ -63,6 +68,60 @@ fn signals_interrupt_only_calls_that_wait() {
         let interrupted = session.spawn(program, [&port.to_string(), "700", how]);
         assert_eq!(finish(interrupted), "signals, and no harm\n", "{how}");
     }
+}
+
+/// `tcplab up` by a shell that has said `limits`; what the stack logs goes to `log`.
+fn up_with(session: &Session, limits: &str, log: &Path) {
+    let script = format!("{limits}; exec '{}' up", tcplab_path().display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).env("TCPLAB_SESSION", session.name()).env("TCPLAB_LOG_FILE", log);
+    // SAFETY: between fork and exec, only system calls; the parameters outlive theirs.
+    unsafe {
+        command.pre_exec(|| {
+            let mut one = CpuSet::new();
+            one.set(rustix::thread::sched_getcpu());
+            rustix::thread::sched_setaffinity(None, &one)?;
+            let parameters = libc::sched_param { sched_priority: 0 };
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+            Ok(())
+        });
+    }
+    let up = command.output().expect("there is a shell");
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+}
+
+/// Whoever starts the stack starts it for all.
+#[test]
+fn the_starters_own_limits_are_not_the_stacks() {
+    let session = Session::new();
+    let limits = "ulimit -S -t 10; ulimit -S -f 0; ulimit -S -d 2000000; ulimit -S -v 2000000; \
+                  ulimit -S -s 1000; ulimit -S -n 64; ulimit -S -l 8";
+    up_with(&session, limits, Path::new("/dev/null"));
+    let pid = session.status().pid;
+
+    let table = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    for name in ["cpu time", "file size", "data size", "address space", "stack size", "open files"]
+    {
+        let row = table.lines().find_map(|line| line.strip_prefix(&format!("Max {name}")));
+        let numbers: Vec<&str> = row.unwrap_or("").split_whitespace().collect();
+        assert_eq!(numbers.first(), numbers.get(1), "{name}:\n{table}");
+    }
+    let stack = rustix::process::Pid::from_raw(pid.cast_signed());
+    let (own, its) = (sched_getaffinity(None).unwrap(), sched_getaffinity(stack).unwrap());
+    assert!(its.count() >= own.count(), "{own:?}, {its:?}");
+    // SAFETY: plain numbers.
+    assert_eq!(unsafe { libc::sched_getscheduler(pid.cast_signed()) }, libc::SCHED_OTHER);
+}
+
+#[test]
+fn a_stack_says_that_its_hard_limits_are_low() {
+    let name = format!("limits-{}.log", std::process::id());
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let session = Session::new();
+    up_with(&session, "ulimit -n 64; ulimit -t 1000", &log);
+    let told = std::fs::read_to_string(&log).unwrap();
+    assert!(told.contains("descriptors=64") && told.contains("seconds=1000"), "{told}");
+    let _ = std::fs::remove_file(log);
 }
 
 /// A stack that has no descriptor left turns programs away at once, and goes on with the others.
