@@ -13,8 +13,8 @@ const CONTROL_LEN: usize = 256;
 
 /// What was received, besides its octets.
 pub(super) struct Datagram {
-    pub(super) from: IpAddr,
-    pub(super) to: IpAddr,
+    /// Where it came from and where it was sent to; `None` where the kernel does not tell.
+    pub(super) ends: Option<(IpAddr, IpAddr)>,
     pub(super) len: usize,
     /// With UDP_GRO the kernel may put several datagrams of so many octets in one buffer.
     pub(super) stride: usize,
@@ -24,8 +24,7 @@ pub(super) struct Datagram {
 #[repr(C, align(8))]
 struct Control([MaybeUninit<u8>; CONTROL_LEN]);
 
-/// Fetches one datagram into `buffer`. `None`: there is none, or it does not tell where it was
-/// sent to.
+/// Fetches one datagram into `buffer`. `None`: there is none.
 pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Option<Datagram> {
     let mut control = Control([MaybeUninit::uninit(); CONTROL_LEN]);
     // SAFETY: integers only.
@@ -42,7 +41,7 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Option<Datagram>
     // SAFETY: the message's parts are valid for the lengths given and outlive the call.
     let len = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
     let len = usize::try_from(len).ok()?;
-    let from = sender(&name)?;
+    let from = sender(&name);
     let (mut to, mut stride) = (None, len);
     // SAFETY: the kernel has filled `message` in; its control messages lie in `control`.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
@@ -69,7 +68,7 @@ pub(super) fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Option<Datagram>
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
     }
-    Some(Datagram { from, to: to?, len, stride: stride.max(1) })
+    Some(Datagram { ends: from.zip(to), len, stride: stride.max(1) })
 }
 
 fn sender(name: &libc::sockaddr_storage) -> Option<IpAddr> {
@@ -125,7 +124,7 @@ mod tests {
             assert!(receive(socket.as_fd(), &mut buffer).is_none(), "nothing is there");
             send(socket.as_fd(), to, b"segment").unwrap();
             let datagram = receive(socket.as_fd(), &mut buffer).unwrap();
-            assert_eq!((datagram.from, datagram.to), (to.ip(), to.ip()));
+            assert_eq!(datagram.ends, Some((to.ip(), to.ip())));
             assert_eq!(&buffer[..datagram.len], b"segment");
             assert_eq!(datagram.stride, 7);
         }
@@ -137,7 +136,8 @@ mod tests {
         let (receiver, to) = ends("127.0.0.1");
         assert!(is_natural_source(to.ip(), to.ip()));
         send(socket.as_fd(), to, b"x").unwrap();
-        assert_eq!(receive(receiver.as_fd(), &mut [0; 9]).unwrap().from, to.ip());
+        let (from, _) = receive(receiver.as_fd(), &mut [0; 9]).unwrap().ends.unwrap();
+        assert_eq!(from, to.ip());
         assert!(!is_natural_source("127.0.0.2".parse().unwrap(), to.ip()));
     }
 }

@@ -111,8 +111,8 @@ impl Wire {
         }
     }
 
-    /// Fetches one batch of what has arrived and hands it over as (from, to, payload). Returns
-    /// how many there were.
+    /// Fetches one batch of what has arrived and hands it over as (from, to, payload). Returns how
+    /// many datagrams there were, also those that carried nothing: 0 means that there are no more.
     pub(super) fn receive(&mut self, mut each: impl FnMut(IpAddr, IpAddr, &[u8])) -> usize {
         let Wire { v4, v6, buffers, .. } = self;
         let mut count = v4.receive(buffers, &mut each);
@@ -172,10 +172,8 @@ impl Channel {
         each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
     ) -> usize {
         let Some(datagram) = datagram::receive(self.socket.as_fd(), buffer) else { return 0 };
-        let payloads = buffer[..datagram.len].chunks(datagram.stride);
-        let count = payloads.len();
-        payloads.for_each(|payload| each(datagram.from, datagram.to, payload));
-        count
+        hand_over(datagram.ends, &buffer[..datagram.len], datagram.stride, each);
+        1
     }
 
     fn receive_batch(
@@ -192,15 +190,80 @@ impl Channel {
             self.state.recv(UdpSockRef::from(&self.socket), &mut slices, &mut meta).unwrap_or(0)
         };
         self.may_have.set(count == BATCH);
-        let mut datagrams = 0;
         for (meta, buffer) in meta.iter().zip(buffers.iter()).take(count) {
-            let Some(to) = meta.dst_ip else { continue };
-            // With UDP_GRO the kernel may put several datagrams of `stride` octets in one buffer.
-            for payload in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                each(meta.addr.ip(), to, payload);
-                datagrams += 1;
+            let ends = meta.dst_ip.map(|to| (meta.addr.ip(), to));
+            hand_over(ends, &buffer[..meta.len], meta.stride, each);
+        }
+        count
+    }
+}
+
+/// Hands over what lies in one buffer, where its ends are known. With UDP_GRO that may be several
+/// datagrams of `stride` octets; it is none where the datagram was empty.
+fn hand_over(
+    ends: Option<(IpAddr, IpAddr)>,
+    octets: &[u8],
+    stride: usize,
+    each: &mut impl FnMut(IpAddr, IpAddr, &[u8]),
+) {
+    let Some((from, to)) = ends else { return };
+    octets.chunks(stride.max(1)).for_each(|payload| each(from, to, payload));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    /// Receives until nothing is said to be there: how many datagrams, and their payloads.
+    fn drain(channel: &Channel, buffers: &mut [Vec<u8>]) -> (usize, Vec<Vec<u8>>) {
+        channel.may_have.set(true);
+        let (mut count, mut payloads) = (0, Vec::new());
+        loop {
+            let mut each = |_, _, octets: &[u8]| payloads.push(octets.to_vec());
+            match channel.receive(buffers, &mut each) {
+                0 => break,
+                some => count += some,
             }
         }
-        datagrams
+        // What the poller has told once it does not tell again.
+        assert!(!channel.may_have.get());
+        (count, payloads)
+    }
+
+    #[test]
+    fn datagrams_that_carry_nothing_hide_none_behind_them() {
+        let channel = Channel::open(Ipv4Addr::LOCALHOST.into(), 0).unwrap();
+        let to = channel.socket.local_addr().unwrap();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut buffers = vec![vec![0; MAX_DATAGRAM]; BATCH];
+        for empty in [0, 1, 2, BATCH, 3 * BATCH] {
+            for _ in 0..empty {
+                sender.send_to(&[], to).unwrap();
+            }
+            sender.send_to(b"segment", to).unwrap();
+            assert_eq!(drain(&channel, &mut buffers), (empty + 1, vec![b"segment".to_vec()]));
+        }
+    }
+
+    #[test]
+    fn datagrams_that_were_sent_nobody_knows_where_are_fetched_all() {
+        let channel = Channel::open(Ipv4Addr::LOCALHOST.into(), 0).unwrap();
+        let to = channel.socket.local_addr().unwrap();
+        let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut buffers = vec![vec![0; MAX_DATAGRAM]; BATCH];
+        let off: libc::c_int = 0;
+        let (place, len) = ((&raw const off).cast(), size_of_val(&off) as libc::socklen_t);
+        let fd = channel.socket.as_raw_fd();
+        // SAFETY: the kernel reads an int, which outlives the call.
+        let done = unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, place, len) };
+        assert_eq!(done, 0);
+        for count in [1, 2, 3 * BATCH] {
+            for _ in 0..count {
+                sender.send_to(b"segment", to).unwrap();
+            }
+            assert_eq!(drain(&channel, &mut buffers), (count, Vec::new()));
+        }
     }
 }
