@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use common::{DEADLINE, Program, Session, tcplab_path};
+use common::{DEADLINE, Program, Session, skip, skip_here, tcplab_path};
 
 /// `tcplab run -- WORDS` in the session, to its end.
 fn run(session: &Session, words: &[&str]) -> Output {
@@ -17,16 +19,31 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Compiles a program that does nothing, with these flags; `None`, with a notice, where cc cannot.
-fn compiled(name: &str, flags: &[&str]) -> Option<PathBuf> {
+/// Says whether the shim is in it.
+const SOURCE: &str = r#"
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, "libtcplab_preload"))
+            return puts("hooked") < 0;
+    return puts("not hooked") < 0;
+}
+"#;
+
+/// Compiles that with this compiler and these flags; `None`, with a notice, where that cannot be.
+fn compiled(name: &str, compiler: &str, flags: &[&str]) -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let source = program.with_extension("c");
-    std::fs::write(&source, "int main(void) { return 0; }\n").unwrap();
-    let output = Command::new("cc").args(flags).arg(&source).arg("-o").arg(&program).output();
+    std::fs::write(&source, SOURCE).unwrap();
+    let output = Command::new(compiler).args(flags).arg(&source).arg("-o").arg(&program).output();
     if output.is_ok_and(|output| output.status.success()) {
         return Some(program);
     }
-    eprintln!("NOTICE: cc {flags:?} does not work here; that part is not tested");
+    skip(&format!("{compiler} {flags:?} does not work here"));
     None
 }
 
@@ -129,19 +146,64 @@ fn the_program_does_not_outlive_a_killed_run() {
     common::wait_for("the program ends", || std::fs::read_link(&process).is_err());
 }
 
+/// `tcplab run` refuses the program for that reason, and is right: preloading does not hook it.
+fn assert_refused(session: &Session, program: &Path, reason: &str) {
+    let output = run(session, &[program.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    assert!(output.stdout.is_empty(), "it was not run");
+    assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+    let preloaded = session.command(program).output().unwrap();
+    assert_ne!(preloaded.stdout, b"hooked\n", "{reason}");
+}
+
 #[test]
-fn a_program_that_cannot_be_preloaded_is_not_run() {
+fn a_program_of_the_c_library_is_hooked() {
     let session = Session::new();
-    let Some(program) = compiled("command-static", &["-static"]) else { return };
-    let output = run(&session, &[program.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("statically linked"), "{}", stderr(&output));
+    let Some(program) = compiled("command-dynamic", "cc", &[]) else { return };
+    assert_eq!(run(&session, &[program.to_str().unwrap()]).stdout, b"hooked\n");
+    assert_eq!(session.command(&program).output().unwrap().stdout, b"hooked\n");
+}
+
+#[test]
+fn a_statically_linked_program_is_not_run() {
+    let session = Session::new();
+    for (name, compiler, flag) in [
+        ("command-static", "cc", "-static"),
+        ("command-static-pie", "cc", "-static-pie"),
+        ("command-musl-static", "musl-gcc", "-static"),
+    ] {
+        let Some(program) = compiled(name, compiler, &[flag]) else { continue };
+        assert_refused(&session, &program, "statically linked");
+    }
+}
+
+#[test]
+fn a_program_of_musl_is_not_run() {
+    let session = Session::new();
+    let Some(program) = compiled("command-musl", "musl-gcc", &[]) else { return };
+    assert_refused(&session, &program, "musl");
+}
+
+#[test]
+fn a_setuid_program_of_another_user_is_not_run() {
+    let session = Session::new();
+    let Some(program) = compiled("command-setuid", "cc", &[]) else { return };
+    let nobody = 65534;
+    if std::os::unix::fs::chown(&program, Some(nobody), None).is_err() {
+        return skip_here("only root can give a file away");
+    }
+    let flags = rustix::fs::statvfs(&program).unwrap().f_flag;
+    if flags.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+        return skip_here("setuid means nothing on this file system");
+    }
+    std::fs::set_permissions(&program, Permissions::from_mode(0o4755)).unwrap();
+    assert_refused(&session, &program, "setuid");
 }
 
 #[test]
 fn a_program_that_comes_up_without_the_shim_is_ended() {
     let session = Session::new();
-    let Some(wrong) = compiled("command-not-the-shim", &["-shared", "-fPIC"]) else { return };
+    let Some(wrong) = compiled("command-not-the-shim", "cc", &["-shared", "-fPIC"]) else { return };
     for words in [&["true"][..], &["sleep", "60"]] {
         let output = Command::new(tcplab_path())
             .args(["run", "--session", session.name(), "--"])
@@ -157,7 +219,7 @@ fn a_program_that_comes_up_without_the_shim_is_ended() {
 #[test]
 fn an_address_sanitized_program_runs() {
     let session = Session::new();
-    let Some(program) = compiled("command-asan", &["-fsanitize=address"]) else { return };
+    let Some(program) = compiled("command-asan", "cc", &["-fsanitize=address"]) else { return };
     let output = run(&session, &[program.to_str().unwrap()]);
     assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
 }

@@ -35,6 +35,38 @@ use crate::ipc::record::Arrival;
 use crate::ipc::{Domain, Errno, SocketId};
 use crate::time::Duration;
 
+/// Most octets that are taken by peeking.
+pub(super) const MAX_PEEKED: usize = 8 * 1024;
+
+/// Most buffers that are held.
+const MAX_HELD_BUFFERS: usize = 40;
+
+/// What the kernel charges for a buffer of one octet, generously (768 on Linux 6.18). One of `n`
+/// octets costs no more than this and `2 * n`.
+const CHARGE_PER_BUFFER: usize = 1024;
+
+/// Bounds of what may stay in the kernel's queue although TCP has it. The kernel charges it to the
+/// program, for which poll() says POLLOUT only while that is no more than a quarter of its
+/// SO_SNDBUF.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Held {
+    /// Octets. The sentinel may be the last one of a buffer of so many.
+    pub(super) octets: usize,
+    /// Buffers. Any octet may lie in one of its own.
+    pub(super) buffers: usize,
+}
+
+impl Held {
+    /// What leaves POLLOUT alone where SO_SNDBUF is `send_buffer`.
+    pub(super) fn within(send_buffer: usize) -> Held {
+        let quarter = send_buffer / 4;
+        Held {
+            octets: (quarter.saturating_sub(CHARGE_PER_BUFFER) / 2).clamp(1, MAX_PEEKED),
+            buffers: (quarter / CHARGE_PER_BUFFER).clamp(1, MAX_HELD_BUFFERS),
+        }
+    }
+}
+
 /// How far the program's end and ours have come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -277,5 +309,55 @@ impl Endpoints {
     /// Indexes of the endpoints that `wanted` picks.
     pub(super) fn select(&self, wanted: impl Fn(&Endpoint) -> bool) -> Vec<u32> {
         self.slab.iter().filter(|(_, e)| wanted(e)).map(|(index, _)| index as u32).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// A program's end and ours; the program's has no more than this as its send buffer, or the
+    /// least that the kernel allows.
+    fn ends(send_buffer: usize) -> (UnixStream, UnixStream) {
+        let (program, stack) = UnixStream::pair().unwrap();
+        // The kernel doubles what is asked for.
+        SockRef::from(&program).set_send_buffer_size(send_buffer / 2).unwrap();
+        program.set_nonblocking(true).unwrap();
+        (program, stack)
+    }
+
+    fn is_writable(program: &UnixStream) -> bool {
+        let mut set = [PollFd::new(program, PollFlags::OUT)];
+        poll(&mut set, Some(&Timespec::default())).unwrap() == 1
+    }
+
+    #[test]
+    fn what_is_held_leaves_the_program_writable_however_small_its_send_buffer() {
+        for send_buffer in [0, 8192, 16_384, 32_768, 65_536, 212_992] {
+            let (mut program, _stack) = ends(send_buffer);
+            let held = Held::within(SockRef::from(&program).send_buffer_size().unwrap());
+            for _ in 0..held.buffers {
+                program.write_all(b"x").unwrap();
+            }
+            assert!(is_writable(&program), "{send_buffer}: {held:?}");
+            for octets in (1..held.octets).step_by(50).chain([held.octets]) {
+                let (mut program, mut stack) = ends(send_buffer);
+                program.write_all(&vec![0; octets]).unwrap();
+                stack.read_exact(&mut vec![0; octets - 1]).unwrap();
+                assert!(is_writable(&program), "{send_buffer}: {held:?}: sentinel of {octets}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_the_send_buffer_that_linux_gives_as_much_is_held_as_ever() {
+        let most = Held { octets: MAX_PEEKED, buffers: MAX_HELD_BUFFERS };
+        assert_eq!(Held::within(212_992), most);
     }
 }

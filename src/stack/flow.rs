@@ -3,10 +3,11 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::LazyLock;
 
 use rustix::net::RecvFlags;
 
-use super::endpoint::{Endpoint, Input, Phase};
+use super::endpoint::{Endpoint, Held, Input, MAX_PEEKED, Phase};
 use super::kernel::{self, Moved};
 use super::poller::{Interest, Readiness};
 use super::{NEVER_ACCEPTED, RealTime, Stack};
@@ -16,20 +17,11 @@ use crate::ipc::names::{Name, Object};
 use crate::tcp::{Release, ResetReason};
 use crate::time::{Duration, Instant};
 
-/// Most octets that are taken by peeking.
-const MAX_PEEKED: usize = 8 * 1024;
+/// What may be held of a program; most sockets of a machine have the same send buffer.
+static MAX_HELD: LazyLock<Held> = LazyLock::new(|| Held::within(kernel::default_send_buffer()));
 
-/// Buffers that may stay in the kernel's queue although TCP has their octets. For each the kernel
-/// charges the program at least 768 octets, and that must stay far below the quarter of SO_SNDBUF
-/// (212,992 by default) at which poll() no longer says POLLOUT. Any octet may lie in a buffer of
-/// its own.
-const MAX_HELD_BUFFERS: usize = 40;
-
-/// More than these are released where the program has just been woken anyway.
-const FEW_HELD_BUFFERS: usize = MAX_HELD_BUFFERS / 2;
-
-/// How long more than [`MAX_HELD_BUFFERS`] may stay: most programs get an answer meanwhile, and with it
-/// what is held is released without waking them for nothing.
+/// How long more buffers than [`MAX_HELD`] says may stay: most programs get an answer meanwhile, and
+/// with it what is held is released without waking them for nothing.
 const MAX_HOLD: Duration = Duration::from_millis(1);
 
 /// Room for octets that nobody has counted yet: what most programs write at once. They are copied,
@@ -165,7 +157,7 @@ impl Stack {
     /// Sees to it that what is held of a program does not stay.
     fn release_soon(&mut self, index: u32) {
         let Some(endpoint) = self.endpoints.get_mut(index) else { return };
-        if endpoint.input.held_buffers > MAX_HELD_BUFFERS && !endpoint.input.is_due {
+        if endpoint.input.held_buffers > MAX_HELD.buffers && !endpoint.input.is_due {
             endpoint.input.is_due = true;
             self.held.push((index, endpoint.generation));
             self.release_at.get_or_insert_with(|| RealTime::now() + MAX_HOLD);
@@ -184,7 +176,7 @@ impl Stack {
                 continue;
             };
             endpoint.input.is_due = false;
-            if endpoint.input.held_buffers > MAX_HELD_BUFFERS {
+            if endpoint.input.held_buffers > MAX_HELD.buffers {
                 release_held(endpoint, &mut self.scratch);
             }
         }
@@ -239,7 +231,7 @@ impl Stack {
                 Moved::Gone(_) => return,
             }
         }
-        if woken && endpoint.input.held_buffers > FEW_HELD_BUFFERS {
+        if woken && endpoint.input.held_buffers > MAX_HELD.buffers / 2 {
             // Taking octets out of the queue wakes a program that waits in read(), for nothing;
             // this one has been woken anyway.
             release_held(endpoint, &mut self.scratch);
@@ -350,7 +342,7 @@ fn take_by_peeking(
 ) -> (Taken, usize) {
     let Some(end) = &endpoint.end else { return (Taken::Nothing, 0) };
     let input = &mut endpoint.input;
-    let room = space.min(MAX_PEEKED);
+    let room = space.min(MAX_HELD.octets);
     if room == 0 {
         return (Taken::Nothing, 0);
     }
@@ -360,7 +352,7 @@ fn take_by_peeking(
         Moved::WouldBlock => 0,
         Moved::Gone(_) => return (Taken::ClosedUnread, 0),
     };
-    if fresh == MAX_PEEKED {
+    if fresh == MAX_HELD.octets {
         return take_by_reading(host, endpoint, space, scratch);
     }
     if fresh == 0 {
@@ -372,7 +364,7 @@ fn take_by_peeking(
     put(host, endpoint.key, &scratch[held..held + fresh]);
     input.held += fresh;
     input.held_buffers += fresh;
-    if input.held >= MAX_PEEKED {
+    if input.held >= MAX_HELD.octets {
         release_held(endpoint, scratch);
     }
     // Edge-triggered: of what comes after the peek the kernel tells again.

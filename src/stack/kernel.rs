@@ -81,6 +81,14 @@ pub(super) fn pair(program_end: &Name) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
+/// SO_SNDBUF of every new `AF_UNIX` socket of this machine (`net.core.wmem_default`).
+pub(super) fn default_send_buffer() -> usize {
+    let (unix, cloexec) = (AddressFamily::UNIX, SocketFlags::CLOEXEC);
+    let socket = rustix::net::socket_with(unix, SocketType::STREAM, cloexec, None);
+    // 0 where there is no descriptor left: least is held then.
+    socket.and_then(rustix::net::sockopt::socket_send_buffer_size).unwrap_or(0)
+}
+
 /// Whether some process still holds the socket of this name. The kernel frees an abstract name
 /// with the last descriptor, so trying to take it is the question.
 pub(super) fn is_alive(name: &Name) -> bool {

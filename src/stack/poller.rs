@@ -207,26 +207,34 @@ impl Poller {
                 Err(rustix::io::Errno::INTR) => return Ok(()),
                 Err(e) => return Err(e.into()),
             }
-            let mut has_all = self.buffer.len() < EVENTS_PER_CALL;
-            for event in &self.buffer {
-                let token = Token::decode(event.data.u64());
-                // One that is told of again became ready again: all the rest has been told, too.
-                // What lies behind it in the buffer is told only this once.
-                if first_client == Some(token) {
-                    has_all = true;
-                    continue;
-                }
-                if first_client.is_none() && matches!(token, Token::Client(..)) {
-                    first_client = Some(token);
-                }
-                events.push((token, readiness(event.flags)));
-            }
+            let has_all = take(&self.buffer, &mut first_client, events);
             if has_all {
                 return Ok(());
             }
             timeout = Some(rustix::fs::Timespec { tv_sec: 0, tv_nsec: 0 });
         }
     }
+}
+
+/// Adds what one call told to `events`. True: nothing is left that was ready when the first call
+/// was made.
+fn take(
+    told: &[Event],
+    first_client: &mut Option<Token>,
+    events: &mut Vec<(Token, Readiness)>,
+) -> bool {
+    let mut has_all = told.len() < EVENTS_PER_CALL;
+    for event in told {
+        let token = Token::decode(event.data.u64());
+        // One that is told of again became ready again: all the rest has been told, too. But what
+        // it has become (gone, say) is told only this once, as is what lies behind it.
+        has_all |= *first_client == Some(token);
+        if first_client.is_none() && matches!(token, Token::Client(..)) {
+            *first_client = Some(token);
+        }
+        events.push((token, readiness(event.flags)));
+    }
+    has_all
 }
 
 fn flags(for_what: Interest) -> EventFlags {
@@ -269,5 +277,26 @@ mod tests {
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }
+    }
+
+    #[test]
+    fn what_a_client_becomes_while_others_are_told_of_is_told() {
+        let told = |index, flags| {
+            let data = EventData::new_u64(Token::Client(index, 0).encode());
+            Event { flags, data }
+        };
+        let full: Vec<Event> =
+            (0..EVENTS_PER_CALL as u32).map(|index| told(index, EventFlags::IN)).collect();
+        let (mut first_client, mut events) = (None, Vec::new());
+        assert!(!take(&full, &mut first_client, &mut events), "there may be more");
+
+        let mut again = full;
+        again[0] = told(0, EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP);
+        again[1] = told(EVENTS_PER_CALL as u32, EventFlags::IN);
+        assert!(take(&again, &mut first_client, &mut events), "the first one comes round again");
+        assert_eq!(events.len(), 2 * EVENTS_PER_CALL, "and what lies behind it is there");
+        let (token, readiness) = events[EVENTS_PER_CALL];
+        assert_eq!(token, Token::Client(0, 0));
+        assert!(readiness.hung_up);
     }
 }
