@@ -164,10 +164,12 @@ impl Tcb {
         NEXT
     }
 
-    /// An acknowledgment as answer to a segment that is not acceptable. One without text might be
-    /// such an answer itself: those are limited, or two ends could go on for ever.
+    /// An acknowledgment as answer to a segment that is not acceptable. An empty one might be such
+    /// an answer itself: those are limited, or two ends could go on for ever. Linux
+    /// (tcp_oow_rate_limited): a FIN that comes again is not, but a SYN is.
     fn answer_unacceptable(&mut self, now: Instant, arrived: &Arrived<'_>) {
-        if !arrived.text.is_empty() || self.invalid_answer_allowed(now) {
+        let is_sent_again = arrived.len() > 0 && !arrived.syn;
+        if is_sent_again || self.invalid_answer_allowed(now) {
             self.ack.now = true;
         }
     }

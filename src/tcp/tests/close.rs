@@ -127,6 +127,22 @@ fn a_retransmitted_fin_is_acknowledged_again_in_close_wait_closing_and_last_ack(
 }
 
 #[test]
+fn a_fin_that_comes_again_and_again_is_acknowledged_every_time() {
+    for state in [State::CloseWait, State::Closing, State::LastAck] {
+        let mut bench = Bench::in_state(state);
+        for _ in 0..3 {
+            bench.arrive(FIN_ACK, 1, 1, &[]);
+            assert_eq!(bench.sent_one().ack(), 2, "{state}");
+        }
+        // one with a SYN is a challenge's matter
+        bench.arrive(SYN | FIN_ACK, 0, 1, &[]);
+        assert_eq!(bench.sent().len(), 1, "{state}");
+        bench.arrive(SYN | FIN_ACK, 0, 1, &[]);
+        assert!(bench.sent().is_empty(), "{state}");
+    }
+}
+
+#[test]
 fn a_lost_last_ack_makes_the_fin_come_again_and_restarts_time_wait() {
     let mut pair = Pair::established(1, &Config::default());
     pair.shutdown(A);
