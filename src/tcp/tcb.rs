@@ -262,6 +262,11 @@ impl Tcb {
         }
     }
 
+    /// An orphan whose program has set TCP_LINGER2 below zero.
+    pub(super) fn refuses_fin_wait_2(&self) -> bool {
+        self.grip == Grip::Orphan && self.config.fin_timeout == Some(Duration::ZERO)
+    }
+
     fn enter_time_wait(&mut self, now: Instant) {
         self.timers.stop_all();
         self.flight.clear();

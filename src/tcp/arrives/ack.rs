@@ -148,7 +148,15 @@ impl Tcb {
         self.snd.fin = Fin::Acknowledged;
         self.events.push(Event::FinAcked);
         match self.state {
-            State::FinWait1 => self.transition(now, State::FinWait2, arrived.cause()),
+            State::FinWait1 => {
+                self.transition(now, State::FinWait2, arrived.cause());
+                if self.refuses_fin_wait_2() {
+                    self.answer_with_reset(arrived, ResetReason::NoFinWait2);
+                    self.transition(now, State::Closed, arrived.cause());
+                    self.events.push(Event::Closed);
+                    return DONE;
+                }
+            }
             State::Closing => self.transition(now, State::TimeWait, arrived.cause()),
             State::LastAck => {
                 self.transition(now, State::Closed, arrived.cause());

@@ -230,6 +230,28 @@ fn a_linger2_below_zero_resets_instead_of_waiting_in_fin_wait_2() {
     assert_eq!(bench.tcb.state(), State::Closed);
 }
 
+/// Linux: tcp_rcv_state_process, FIN_WAIT1.
+#[test]
+fn with_linger2_below_zero_the_acknowledgment_of_an_orphans_fin_is_answered_with_a_reset() {
+    let mut bench = Bench::established();
+    bench.tcb.config_mut().fin_timeout = Some(Duration::ZERO);
+    bench.tcb.release(bench.now, Release::Graceful);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    let rst = bench.sent_one();
+    assert_eq!((rst.flags(), rst.seq(), rst.reset), (RST, 2, Some(ResetReason::NoFinWait2)));
+    assert_eq!(bench.tcb.state(), State::Closed);
+    assert_eq!(bench.events().last(), Some(&Event::Closed));
+    // while a program holds it, it waits
+    let mut bench = Bench::established();
+    bench.tcb.config_mut().fin_timeout = Some(Duration::ZERO);
+    bench.tcb.shutdown_write(bench.now);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.tcb.state(), State::FinWait2);
+}
+
 #[test]
 fn close_in_syn_sent_deletes_the_tcb_without_a_segment() {
     let mut bench = Bench::in_state(State::SynSent);
