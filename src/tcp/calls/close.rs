@@ -69,8 +69,12 @@ impl Tcb {
         if matches!(self.state, State::Closed | State::TimeWait) {
             return;
         }
-        // Linux: also where octets or the FIN that CLOSE promised were never sent
-        if self.state.abort_sends_reset() || self.has_unsent() && self.state.sends_text() {
+        // Linux: also where octets or the FIN that CLOSE promised were never sent; and, after both
+        // FINs too, where close() finds octets unread or too many orphans
+        let unsent = self.has_unsent() && self.state.sends_text();
+        let by_close = matches!(reason, ResetReason::UnreadData | ResetReason::TooManyOrphans)
+            && self.state.is_synchronized();
+        if self.state.abort_sends_reset() || unsent || by_close {
             self.queue_reset(reason, now);
         }
         self.transition(now, State::Closed, Cause::Abort);

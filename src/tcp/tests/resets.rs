@@ -130,6 +130,28 @@ fn a_close_with_unread_octets_is_a_reset() {
     }
 }
 
+/// Linux: __tcp_close, whatever the state.
+#[test]
+fn a_close_with_unread_octets_is_a_reset_after_both_fins_too() {
+    for state in [State::Closing, State::LastAck] {
+        let mut bench = Bench::established();
+        bench.arrive(ACK, 1, 1, b"unread");
+        if state == State::Closing {
+            bench.tcb.shutdown_write(bench.now);
+            bench.sent();
+        }
+        bench.arrive(FIN_ACK, 7, 1, &[]);
+        bench.tcb.shutdown_write(bench.now);
+        bench.sent();
+        assert_eq!(bench.tcb.state(), state);
+        bench.tcb.release(bench.now, Release::Graceful);
+        let rst = bench.sent_one();
+        assert_eq!((rst.flags(), rst.seq(), rst.ack()), (RST_ACK, 2, 8), "{state}");
+        assert_eq!(rst.reset, Some(ResetReason::UnreadData));
+        assert_eq!(bench.tcb.state(), State::Closed);
+    }
+}
+
 #[test]
 fn abort_sends_a_rst_where_the_rfc_says_so_and_none_elsewhere() {
     for state in State::ALL.into_iter().filter(|state| *state != State::Listen) {
