@@ -2,7 +2,7 @@
 
 use crate::ipc::Errno;
 use crate::tcp::event::{Cause, ResetReason};
-use crate::tcp::rtt::model_timeout;
+use crate::tcp::rtt::{doubled, model_timeout};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Grip, Origin, Tcb};
 use crate::time::{Duration, Instant};
@@ -90,7 +90,7 @@ impl Tcb {
         let config = &self.config;
         let boundary = match self.grip {
             Grip::Held => u32::from(config.retries2),
-            Grip::Orphan => self.orphan_limit(self.rtt.backoff()),
+            Grip::Orphan => self.orphan_limit(self.path_is_alive(self.rtt.backoff())),
         };
         match boundary {
             0 => Duration::ZERO,
@@ -107,13 +107,16 @@ impl Tcb {
             && now.since(self.alive.heard) < self.config.rto_max * 2
     }
 
-    /// Linux `tcp_orphan_retries`: a path is alive while its RTO has not reached the maximum.
-    pub(in crate::tcp) fn orphan_limit(&self, backoff: u32) -> u32 {
+    /// Linux: a path may be alive while its RTO has not reached the maximum.
+    pub(super) fn path_is_alive(&self, backoff: u32) -> bool {
         let rto = self.rtt.base(self.config.rto_min);
-        let alive =
-            crate::tcp::rtt::doubled(rto, backoff, self.config.rto_max) < self.config.rto_max;
+        doubled(rto, backoff, self.config.rto_max) < self.config.rto_max
+    }
+
+    /// Linux `tcp_orphan_retries`.
+    pub(super) fn orphan_limit(&self, path_is_alive: bool) -> u32 {
         match self.config.orphan_retries {
-            0 if alive => u32::from(ORPHAN_RETRIES_ALIVE),
+            0 if path_is_alive => u32::from(ORPHAN_RETRIES_ALIVE),
             retries => u32::from(retries),
         }
     }
