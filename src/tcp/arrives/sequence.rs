@@ -80,7 +80,7 @@ impl Tcb {
     /// (unless the RST bit is set)." A SYN is challenged, which is the same with a limit.
     fn refuse(&mut self, now: Instant, arrived: &Arrived<'_>, dropped: Dropped) -> Step {
         if arrived.header.flags.rst() {
-            return drop_it(dropped);
+            return if self.is_from_before_the_fin(arrived) { NEXT } else { drop_it(dropped) };
         }
         if arrived.syn {
             return self.challenge(now);

@@ -49,6 +49,18 @@ fn a_rst_elsewhere_in_the_window_is_challenged_and_one_outside_is_dropped() {
     }
 }
 
+/// Linux: tcp_reset_check.
+#[test]
+fn a_rst_from_before_the_peers_fin_resets_once_that_is_reached() {
+    for state in SYNCHRONIZED {
+        let mut bench = Bench::in_state(state);
+        bench.arrive(RST, next(state) - 1, 0, &[]);
+        assert!(bench.sent().is_empty());
+        let left = if next(state) == 2 { State::Closed } else { state };
+        assert_eq!(bench.tcb.state(), left);
+    }
+}
+
 #[test]
 fn a_syn_in_a_synchronized_state_is_challenged_whatever_its_number() {
     for state in SYNCHRONIZED {
