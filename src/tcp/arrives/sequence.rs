@@ -113,12 +113,12 @@ impl Tcb {
     }
 }
 
-/// RFC 9293 table 6.
+/// RFC 9293 table 6. Linux (tcp_sequence): an empty segment may also be just behind the window,
+/// where a peer is that has filled it.
 fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, window: u32) -> bool {
     let in_window = |seq: SeqNum| seq.diff(nxt) < window;
     match (len, window) {
-        (0, 0) => seq == nxt,
-        (0, _) => in_window(seq),
+        (0, _) => seq.diff(nxt) <= window,
         (_, 0) => false,
         (len, _) => {
             in_window(seq)
@@ -138,7 +138,9 @@ mod tests {
         assert!(is_acceptable(nxt, 0, nxt, 0));
         assert!(!is_acceptable(nxt.add(1), 0, nxt, 0));
         assert!(is_acceptable(nxt.add(9), 0, nxt, 10));
-        assert!(!is_acceptable(nxt.add(10), 0, nxt, 10));
+        assert!(is_acceptable(nxt.add(10), 0, nxt, 10));
+        assert!(!is_acceptable(nxt.add(11), 0, nxt, 10));
+        assert!(!is_acceptable(nxt.add(10), 1, nxt, 10));
         assert!(!is_acceptable(nxt.sub(1), 0, nxt, 10));
         assert!(!is_acceptable(nxt, 1, nxt, 0));
         assert!(is_acceptable(nxt.sub(5), 6, nxt, 10));
