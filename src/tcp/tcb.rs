@@ -90,7 +90,7 @@ pub(super) struct Snd {
     /// sequence number of the ring's first octet
     pub(super) ring_seq: SeqNum,
     pub(super) fin: Fin,
-    /// end of the last segment sent that was not full-sized (Minshall)
+    /// end of the last segment sent that was not full-sized, until acknowledged (Minshall)
     pub(super) small: Option<SeqNum>,
     /// the program's octets found no room
     pub(super) was_full: bool,
@@ -135,10 +135,8 @@ pub(super) struct Rcv {
     pub(super) unread: usize,
     /// sequence number of the peer's FIN, once seen
     pub(super) fin: Option<SeqNum>,
-    /// RCV.UP: the number after the urgent octet
+    /// RCV.UP: the number after the urgent octet, until that is told
     pub(super) up: Option<SeqNum>,
-    /// the event for it was emitted
-    pub(super) up_told: bool,
     /// octets consumed so far
     pub(super) consumed: u64,
     /// what the program had read at this time, to measure how fast it reads

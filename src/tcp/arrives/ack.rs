@@ -90,6 +90,9 @@ impl Tcb {
         if self.snd.up.is_some_and(|up| !up.after(ack)) {
             self.snd.up = None;
         }
+        if self.snd.small.is_some_and(|end| !end.after(ack)) {
+            self.snd.small = None;
+        }
         self.sample_round_trip(now, arrived, taken);
         self.retransmits = Retransmits::default();
         self.restart_retransmit_timer(now);

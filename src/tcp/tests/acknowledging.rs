@@ -247,3 +247,17 @@ fn an_urgent_octet_that_is_sent_is_pointed_past() {
     bench.arrive(ACK, 1, 5, &[]);
     assert!(!bench.sent_one().header.flags.urg());
 }
+
+#[test]
+fn an_urgent_octet_is_told_however_much_came_since_the_last_one() {
+    let mut bench = Bench::established();
+    for (further, octet) in [(0, b'a'), (1 << 31, b'b'), (1 << 30, b'c')] {
+        bench.skip_received(further);
+        bench.read();
+        bench.events();
+        let next = bench.tcb.rcv.nxt.0.wrapping_sub(IRS);
+        bench.arrive_urgent(next, 1, &[octet], 1);
+        assert_eq!(bench.events(), [Event::Readable, Event::Urgent { offset: 0, octet }]);
+        bench.sent();
+    }
+}
