@@ -24,6 +24,9 @@ pub(super) const MAX_QUICK_ACKS: u32 = 16;
 pub(super) const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// RTO after a handshake that needed a retransmission and gave no sample (RFC 6298 5.7).
 pub(super) const FALLBACK_RTO: Duration = Duration::from_secs(3);
+/// What limits given as counts of retransmissions are reckoned from, and the shortest interval of
+/// probes, whatever tcp_rto_min_us says (Linux: TCP_RTO_MIN).
+pub(super) const LEAST_RTO: Duration = Duration::from_millis(200);
 /// How far a new ISS stays ahead of a connection that it follows on the same 4-tuple
 /// (Linux: 65535 + 2).
 pub(super) const ISS_DISTANCE: u32 = 65535 + 2;

@@ -270,3 +270,23 @@ fn tcp_user_timeout_does_not_count_for_a_passive_open() {
         assert_eq!(gives_up(Bench::accepting(config)), (vec![1000, 3000], 7000), "{patience:?}");
     }
 }
+
+/// Linux: the limits of time and the first probe of a closed window follow a constant.
+#[test]
+fn tcp_rto_min_changes_neither_how_long_tcp_retries2_lasts_nor_the_first_probe() {
+    let config = Config { rto_min: millis(5), ..plain_config() };
+    let mut bench = Bench::established_with(config.clone(), Options::default());
+    bench.tcb.send(bench.now, b"hello?");
+    bench.sent();
+    let opened = bench.now;
+    bench.pass(Duration::from_secs(7200));
+    let lasted = bench.tcb.entered().since(opened).as_secs();
+    assert!((924..1100).contains(&lasted), "{lasted}");
+
+    let mut bench = Bench::established_with(config, Options::default());
+    bench.window = 0;
+    bench.arrive(ACK, 1, 1, &[]);
+    bench.tcb.send(bench.now, b"waiting");
+    bench.sent();
+    assert_eq!(times(&bench.pass(millis(700))), [200, 600]);
+}

@@ -6,6 +6,7 @@
 
 use crate::ipc::Errno;
 use crate::tcp::event::{Cause, ResetReason};
+use crate::tcp::limits::LEAST_RTO;
 use crate::tcp::rtt::doubled;
 use crate::tcp::tcb::{Grip, Tcb};
 use crate::time::{Duration, Instant};
@@ -39,7 +40,7 @@ impl Tcb {
 
     /// Interval of the probes, but never past the user timeout.
     fn probe_delay(&self, now: Instant) -> Duration {
-        let base = self.rtt.base(self.config.rto_min).max(self.config.rto_min);
+        let base = self.rtt.base(self.config.rto_min).max(LEAST_RTO);
         let delay = doubled(base, self.probing.backoff, self.config.rto_max);
         match (self.config.user_timeout, self.probing.since) {
             (Some(limit), Some(since)) => {

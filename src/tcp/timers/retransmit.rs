@@ -2,6 +2,7 @@
 
 use crate::ipc::Errno;
 use crate::tcp::event::{Cause, ResetReason};
+use crate::tcp::limits::LEAST_RTO;
 use crate::tcp::rtt::{doubled, model_timeout};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Grip, Origin, Tcb};
@@ -94,7 +95,7 @@ impl Tcb {
         };
         match boundary {
             0 => Duration::ZERO,
-            _ => model_timeout(boundary, config.rto_min, config.rto_max),
+            _ => model_timeout(boundary, LEAST_RTO, config.rto_max),
         }
     }
 
