@@ -251,12 +251,14 @@ impl Tcb {
         }
     }
 
-    /// An orphan does not wait for the peer's FIN for ever (Linux: tcp_fin_timeout).
+    /// An orphan does not wait for the peer's FIN for ever (Linux: tcp_fin_timeout), but long
+    /// enough for one that is lost (Linux: tcp_fin_time).
     pub(super) fn arm_fin_wait_2_timer(&mut self, now: Instant) {
         if self.grip == Grip::Orphan
             && let Some(timeout) = self.config.fin_timeout
         {
-            self.timers.set(Timer::FinWait2, now + timeout);
+            let rto = self.rtt.timeout(self.config.rto_min, self.config.rto_max);
+            self.timers.set(Timer::FinWait2, now + timeout.max(rto * 7 / 2));
         }
     }
 

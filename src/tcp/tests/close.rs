@@ -221,6 +221,21 @@ fn an_orphan_that_enters_fin_wait_2_later_is_timed_as_well() {
     assert_eq!(bench.tcb.state(), State::Closed);
 }
 
+/// Linux: tcp_fin_time.
+#[test]
+fn an_orphan_stays_in_fin_wait_2_for_three_and_a_half_rto_at_least() {
+    let mut bench = Bench::established();
+    let config = bench.tcb.config_mut();
+    (config.fin_timeout, config.rto_min) = (Some(Duration::from_secs(1)), Duration::from_secs(2));
+    bench.tcb.release(bench.now, Release::Graceful);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    bench.pass_ms(6990);
+    assert_eq!(bench.tcb.state(), State::FinWait2);
+    bench.pass_ms(20);
+    assert_eq!(bench.tcb.state(), State::Closed);
+}
+
 #[test]
 fn a_linger2_below_zero_resets_instead_of_waiting_in_fin_wait_2() {
     let mut bench = Bench::in_state(State::FinWait2);
