@@ -83,17 +83,12 @@ impl<'a> Arrived<'a> {
         }
     }
 
-    /// Drops the first `len` octets of sequence space: SYN, text, FIN.
+    /// Drops the first `len` octets of sequence space: text, FIN.
     fn trim_front(&mut self, len: u32) {
-        let mut left = len;
-        if self.syn && left > 0 {
-            self.strip_syn();
-            left -= 1;
-        }
-        let text = (left as usize).min(self.text.len());
+        let text = (len as usize).min(self.text.len());
         self.text = &self.text[text..];
         self.seq = self.seq.add(text as u32);
-        if left as usize > text {
+        if len as usize > text {
             self.fin = false;
         }
     }

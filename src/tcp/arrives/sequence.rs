@@ -22,6 +22,10 @@ impl Tcb {
             }
             return self.refuse(now, arrived, Dropped::Unacceptable);
         }
+        if arrived.syn {
+            // RFC 5961 4.2: what to do with it does not depend on its number, so none is cut off
+            return NEXT;
+        }
         let header_seq = arrived.seq;
         let early = self.rcv.nxt.since(arrived.seq);
         if early > 0 {

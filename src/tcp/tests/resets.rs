@@ -74,6 +74,22 @@ fn a_syn_in_a_synchronized_state_is_challenged_whatever_its_number() {
     }
 }
 
+/// RFC 5961 4.2.
+#[test]
+fn a_syn_before_the_window_whose_text_reaches_into_it_is_challenged() {
+    for state in SYNCHRONIZED {
+        for flags in [SYN, SYN_ACK] {
+            let mut bench = Bench::in_state(state);
+            bench.arrive(flags, next(state) - 1, 1, b"text");
+            assert_eq!(bench.sent_one().ack(), next(state), "{state}");
+            assert!(bench.read().is_empty());
+            let challenged =
+                |event: &Event| matches!(event, Event::Dropped { why: Dropped::Challenged, .. });
+            assert!(bench.events().iter().any(challenged));
+        }
+    }
+}
+
 #[test]
 fn challenge_acks_are_limited() {
     let mut bench = Bench::established();
