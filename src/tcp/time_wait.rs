@@ -100,7 +100,7 @@ impl TimeWait {
     ) -> TimeWaitVerdict {
         let header = &segment.header;
         let option = header.options.timestamps.filter(|_| self.ts.enabled);
-        let old = option.is_some_and(|option| self.ts.is_old(now, option));
+        let old = option.is_some_and(|option| self.ts.is_old(now, option, 0));
         let empty = segment.sequence_len() == 0;
         if !old && header.seq == self.rcv_nxt && (empty || header.flags.rst()) {
             if header.flags.rst() {

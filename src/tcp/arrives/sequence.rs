@@ -3,6 +3,7 @@
 //! Leaves of the segment what lies in the receive window.
 
 use crate::tcp::event::Dropped;
+use crate::tcp::limits::PAWS_WINDOW;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Origin, Tcb};
 use crate::time::Instant;
@@ -44,7 +45,11 @@ impl Tcb {
     fn check_timestamp(&mut self, now: Instant, arrived: &Arrived<'_>) -> Step {
         let old = self.ts.enabled
             && !arrived.header.flags.rst()
-            && arrived.header.options.timestamps.is_some_and(|option| self.ts.is_old(now, option));
+            && arrived
+                .header
+                .options
+                .timestamps
+                .is_some_and(|option| self.ts.is_old(now, option, PAWS_WINDOW));
         if old { self.refuse(now, arrived, Dropped::OldTimestamp) } else { NEXT }
     }
 

@@ -149,3 +149,9 @@ fn the_tcb_in_time_wait_behaves_as_the_small_one() {
     bench.arrive(RST, 2, 0, &[]);
     assert_eq!(bench.tcb.state(), State::Closed);
 }
+
+#[test]
+fn in_time_wait_one_tick_is_old_already() {
+    let verdict = judge(&mut with_timestamps(), SYN, 9, Some(899), false);
+    assert!(matches!(verdict, TimeWaitVerdict::Ack { restart: true, .. }), "{verdict:?}");
+}
