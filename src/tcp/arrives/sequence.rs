@@ -65,7 +65,7 @@ impl Tcb {
     }
 
     /// SYN-RECEIVED meets the peer's SYN once more.
-    fn check_handshake_again(&mut self, _now: Instant, arrived: &mut Arrived<'_>) -> Step {
+    fn check_handshake_again(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
         let again = self.state == State::SynReceived && arrived.syn && arrived.seq == self.rcv.irs;
         if !again || arrived.header.flags.rst() {
             return NEXT;
@@ -77,9 +77,11 @@ impl Tcb {
             return NEXT;
         }
         if self.origin == Origin::Passive {
-            // Linux: a retransmitted SYN gets the SYN+ACK again
-            self.flight.mark_head_lost();
-            self.recovery.forced = true;
+            // Linux: a retransmitted SYN gets the SYN+ACK again, within tcp_invalid_ratelimit
+            if self.invalid_answer_allowed(now) {
+                self.flight.mark_head_lost();
+                self.recovery.forced = true;
+            }
             return drop_it(Dropped::DuplicateSyn);
         }
         NEXT
