@@ -127,7 +127,7 @@ impl Host {
             Release::Graceful if too_many => {
                 self.counters.count(Counter::AbortOnMemory);
                 tracing::warn!(target: "tcplab::host", "too many orphaned sockets");
-                Release::Abort(ResetReason::Aborted)
+                Release::Abort(ResetReason::TooManyOrphans)
             }
             how => how,
         };

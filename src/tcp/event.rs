@@ -38,6 +38,8 @@ pub enum ResetReason {
     SynInWindow,
     /// TCP_LINGER2 below zero: FIN-WAIT-2 is not waited for.
     NoFinWait2,
+    /// Closed while there were more orphans than tcp_max_orphans.
+    TooManyOrphans,
     /// The peer sent a RST.
     Peer,
     /// A timer gave up.
@@ -59,6 +61,7 @@ impl ResetReason {
             ResetReason::UnacceptableAck => "unacceptable acknowledgment",
             ResetReason::SynInWindow => "SYN in the window",
             ResetReason::NoFinWait2 => "no FIN-WAIT-2 wanted",
+            ResetReason::TooManyOrphans => "too many orphans",
             ResetReason::Peer => "reset by peer",
             ResetReason::Timeout => "timed out",
         }

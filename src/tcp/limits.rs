@@ -22,8 +22,13 @@ pub(super) const INITIAL_WINDOW_SEGMENTS: usize = 6;
 pub(super) const MAX_QUICK_ACKS: u32 = 16;
 /// A timestamp older than this is not compared any more (RFC 7323 5.5).
 pub(super) const PAWS_IDLE: Duration = Duration::from_secs(24 * 24 * 3600);
+/// Ticks by which a timestamp may be older than the latest one (Linux: TCP_PAWS_WINDOW).
+pub(super) const PAWS_WINDOW: u32 = 1;
 /// RTO after a handshake that needed a retransmission and gave no sample (RFC 6298 5.7).
 pub(super) const FALLBACK_RTO: Duration = Duration::from_secs(3);
+/// What limits given as counts of retransmissions are reckoned from, and the shortest interval of
+/// probes, whatever tcp_rto_min_us says (Linux: TCP_RTO_MIN).
+pub(super) const LEAST_RTO: Duration = Duration::from_millis(200);
 /// How far a new ISS stays ahead of a connection that it follows on the same 4-tuple
 /// (Linux: 65535 + 2).
 pub(super) const ISS_DISTANCE: u32 = 65535 + 2;

@@ -90,7 +90,7 @@ pub(super) struct Snd {
     /// sequence number of the ring's first octet
     pub(super) ring_seq: SeqNum,
     pub(super) fin: Fin,
-    /// end of the last segment sent that was not full-sized (Minshall)
+    /// end of the last segment sent that was not full-sized, until acknowledged (Minshall)
     pub(super) small: Option<SeqNum>,
     /// the program's octets found no room
     pub(super) was_full: bool,
@@ -135,10 +135,8 @@ pub(super) struct Rcv {
     pub(super) unread: usize,
     /// sequence number of the peer's FIN, once seen
     pub(super) fin: Option<SeqNum>,
-    /// RCV.UP: the number after the urgent octet
+    /// RCV.UP: the number after the urgent octet, until that is told
     pub(super) up: Option<SeqNum>,
-    /// the event for it was emitted
-    pub(super) up_told: bool,
     /// octets consumed so far
     pub(super) consumed: u64,
     /// what the program had read at this time, to measure how fast it reads
@@ -253,13 +251,20 @@ impl Tcb {
         }
     }
 
-    /// An orphan does not wait for the peer's FIN for ever (Linux: tcp_fin_timeout).
+    /// An orphan does not wait for the peer's FIN for ever (Linux: tcp_fin_timeout), but long
+    /// enough for one that is lost (Linux: tcp_fin_time).
     pub(super) fn arm_fin_wait_2_timer(&mut self, now: Instant) {
         if self.grip == Grip::Orphan
             && let Some(timeout) = self.config.fin_timeout
         {
-            self.timers.set(Timer::FinWait2, now + timeout);
+            let rto = self.rtt.timeout(self.config.rto_min, self.config.rto_max);
+            self.timers.set(Timer::FinWait2, now + timeout.max(rto * 7 / 2));
         }
+    }
+
+    /// An orphan whose program has set TCP_LINGER2 below zero.
+    pub(super) fn refuses_fin_wait_2(&self) -> bool {
+        self.grip == Grip::Orphan && self.config.fin_timeout == Some(Duration::ZERO)
     }
 
     fn enter_time_wait(&mut self, now: Instant) {

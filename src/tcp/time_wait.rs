@@ -100,7 +100,7 @@ impl TimeWait {
     ) -> TimeWaitVerdict {
         let header = &segment.header;
         let option = header.options.timestamps.filter(|_| self.ts.enabled);
-        let old = option.is_some_and(|option| self.ts.is_old(now, option));
+        let old = option.is_some_and(|option| self.ts.is_old(now, option, 0));
         let empty = segment.sequence_len() == 0;
         if !old && header.seq == self.rcv_nxt && (empty || header.flags.rst()) {
             if header.flags.rst() {
@@ -125,15 +125,20 @@ impl TimeWait {
         if restart {
             self.restart(now);
         }
-        let limited =
-            empty && self.last_invalid.is_some_and(|last| now.since(last) < self.invalid_interval);
-        if limited {
+        if (empty || header.flags.syn()) && !self.invalid_answer_allowed(now) {
             return TimeWaitVerdict::Drop;
         }
-        if empty {
+        TimeWaitVerdict::Ack { header: self.acknowledgment(now), restart }
+    }
+
+    /// Linux: tcp_invalid_ratelimit, for what might be an answer itself, and for SYNs.
+    fn invalid_answer_allowed(&mut self, now: Instant) -> bool {
+        let interval = self.invalid_interval;
+        let allowed = self.last_invalid.is_none_or(|last| now.since(last) >= interval);
+        if allowed {
             self.last_invalid = Some(now);
         }
-        TimeWaitVerdict::Ack { header: self.acknowledgment(now), restart }
+        allowed
     }
 
     /// A SYN later than all of the old connection, by number or by timestamp (RFC 6191).

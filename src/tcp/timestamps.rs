@@ -38,10 +38,12 @@ impl TimestampState {
         Timestamps { val: self.clock(now), ecr: self.recent() }
     }
 
-    /// PAWS R1: the segment is older than TS.Recent (which is not too old itself, 5.5).
-    pub(super) fn is_old(&self, now: Instant, option: Timestamps) -> bool {
+    /// PAWS R1: the segment is older than TS.Recent (which is not too old itself, 5.5) by more than
+    /// `borne` ticks. Linux (tcp_paws_check): 0 is no timestamp; some send it in their SYN only.
+    pub(super) fn is_old(&self, now: Instant, option: Timestamps, borne: u32) -> bool {
         self.recent.is_some_and(|(recent, since)| {
-            is_before(option.val, recent) && now.since(since) < PAWS_IDLE
+            let old = is_before(option.val.wrapping_add(borne), recent);
+            old && recent != 0 && now.since(since) < PAWS_IDLE
         })
     }
 
@@ -52,9 +54,7 @@ impl TimestampState {
 
     /// RFC 7323 4.3 (2): a segment that starts at or before Last.ACK.sent sets TS.Recent.
     pub(super) fn note(&mut self, now: Instant, seq: SeqNum, option: Timestamps) {
-        let newer = self.recent.is_none_or(|(recent, _)| !is_before(option.val, recent));
-        let stale = self.recent.is_some_and(|(_, since)| now.since(since) >= PAWS_IDLE);
-        if !seq.after(self.last_ack_sent) && (newer || stale) {
+        if !seq.after(self.last_ack_sent) && !self.is_old(now, option, 0) {
             self.recent = Some((option.val, now));
         }
     }

@@ -162,10 +162,9 @@ CASE(linger2)
     GET(p.c, IPPROTO_TCP, TCP_LINGER2);
     SET(p.c, IPPROTO_TCP, TCP_LINGER2, -1);
     GET(p.c, IPPROTO_TCP, TCP_LINGER2);
-    NOTE("-1: no FIN-WAIT-2 after close: the peer's data meets nothing and gets RST");
+    NOTE("-1: no FIN-WAIT-2 after close: the acknowledgment of its FIN gets RST");
     T(close(p.c));
-    AWAIT(p.s, POLLRDHUP);
-    WRITE(p.s, "x");
     AWAIT(p.s, POLLERR | POLLHUP);
+    WRITE(p.s, "x");
     SOERR(p.s);
 }

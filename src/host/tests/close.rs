@@ -141,6 +141,22 @@ fn too_many_orphans_are_reset() {
 }
 
 #[test]
+fn too_many_orphans_are_reset_in_last_ack_too() {
+    let mut lab = Lab::new();
+    lab.sysctl("net.ipv4.tcp_max_orphans", "0");
+    let (client, server) = pair(&mut lab);
+    for s in [client, server] {
+        lab.0.rule(if s == server { "drop any" } else { "drop rst" });
+        lab.call(|host, now| host.shutdown(now, s, How::Write)).unwrap();
+    }
+    assert_eq!(lab.state(server), "LAST-ACK");
+    assert!(!has_reset(&lab));
+    lab.close(server);
+    assert!(has_reset(&lab));
+    assert_eq!(lab.counter("TcpExtTCPAbortOnMemory"), 1);
+}
+
+#[test]
 fn an_orphan_that_nobody_answers_is_given_up() {
     let mut lab = Lab::new();
     let (client, _server) = pair(&mut lab);

@@ -90,6 +90,9 @@ impl Tcb {
         if self.snd.up.is_some_and(|up| !up.after(ack)) {
             self.snd.up = None;
         }
+        if self.snd.small.is_some_and(|end| !end.after(ack)) {
+            self.snd.small = None;
+        }
         self.sample_round_trip(now, arrived, taken);
         self.retransmits = Retransmits::default();
         self.restart_retransmit_timer(now);
@@ -148,7 +151,15 @@ impl Tcb {
         self.snd.fin = Fin::Acknowledged;
         self.events.push(Event::FinAcked);
         match self.state {
-            State::FinWait1 => self.transition(now, State::FinWait2, arrived.cause()),
+            State::FinWait1 => {
+                self.transition(now, State::FinWait2, arrived.cause());
+                if self.refuses_fin_wait_2() {
+                    self.answer_with_reset(arrived, ResetReason::NoFinWait2);
+                    self.transition(now, State::Closed, arrived.cause());
+                    self.events.push(Event::Closed);
+                    return DONE;
+                }
+            }
             State::Closing => self.transition(now, State::TimeWait, arrived.cause()),
             State::LastAck => {
                 self.transition(now, State::Closed, arrived.cause());

@@ -83,17 +83,12 @@ impl<'a> Arrived<'a> {
         }
     }
 
-    /// Drops the first `len` octets of sequence space: SYN, text, FIN.
+    /// Drops the first `len` octets of sequence space: text, FIN.
     fn trim_front(&mut self, len: u32) {
-        let mut left = len;
-        if self.syn && left > 0 {
-            self.strip_syn();
-            left -= 1;
-        }
-        let text = (left as usize).min(self.text.len());
+        let text = (len as usize).min(self.text.len());
         self.text = &self.text[text..];
         self.seq = self.seq.add(text as u32);
-        if left as usize > text {
+        if len as usize > text {
             self.fin = false;
         }
     }
@@ -164,10 +159,12 @@ impl Tcb {
         NEXT
     }
 
-    /// An acknowledgment as answer to a segment that is not acceptable. One without text might be
-    /// such an answer itself: those are limited, or two ends could go on for ever.
+    /// An acknowledgment as answer to a segment that is not acceptable. An empty one might be such
+    /// an answer itself: those are limited, or two ends could go on for ever. Linux
+    /// (tcp_oow_rate_limited): a FIN that comes again is not, but a SYN is.
     fn answer_unacceptable(&mut self, now: Instant, arrived: &Arrived<'_>) {
-        if !arrived.text.is_empty() || self.invalid_answer_allowed(now) {
+        let is_sent_again = arrived.len() > 0 && !arrived.syn;
+        if is_sent_again || self.invalid_answer_allowed(now) {
             self.ack.now = true;
         }
     }

@@ -15,9 +15,7 @@ impl Tcb {
         if !arrived.header.flags.rst() {
             return NEXT;
         }
-        // Linux: a peer that has sent its FIN may reset from before it
-        let after_fin = arrived.header.seq == self.rcv.nxt.sub(1) && self.rcv.fin_reached();
-        if arrived.header.seq != self.rcv.nxt && !after_fin {
+        if arrived.header.seq != self.rcv.nxt && !self.is_from_before_the_fin(arrived) {
             return self.challenge(now);
         }
         let errno = match self.state {
@@ -26,5 +24,10 @@ impl Tcb {
         };
         self.fail(now, errno, ResetReason::Peer, arrived.cause());
         DONE
+    }
+
+    /// Linux (tcp_reset_check): a peer that has sent its FIN may reset from before it.
+    pub(super) fn is_from_before_the_fin(&self, arrived: &Arrived<'_>) -> bool {
+        arrived.header.seq == self.rcv.nxt.sub(1) && self.rcv.fin_reached()
     }
 }

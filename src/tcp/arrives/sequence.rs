@@ -3,6 +3,7 @@
 //! Leaves of the segment what lies in the receive window.
 
 use crate::tcp::event::Dropped;
+use crate::tcp::limits::PAWS_WINDOW;
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Origin, Tcb};
 use crate::time::Instant;
@@ -22,6 +23,10 @@ impl Tcb {
             }
             return self.refuse(now, arrived, Dropped::Unacceptable);
         }
+        if arrived.syn {
+            // RFC 5961 4.2: what to do with it does not depend on its number, so none is cut off
+            return NEXT;
+        }
         let header_seq = arrived.seq;
         let early = self.rcv.nxt.since(arrived.seq);
         if early > 0 {
@@ -40,7 +45,11 @@ impl Tcb {
     fn check_timestamp(&mut self, now: Instant, arrived: &Arrived<'_>) -> Step {
         let old = self.ts.enabled
             && !arrived.header.flags.rst()
-            && arrived.header.options.timestamps.is_some_and(|option| self.ts.is_old(now, option));
+            && arrived
+                .header
+                .options
+                .timestamps
+                .is_some_and(|option| self.ts.is_old(now, option, PAWS_WINDOW));
         if old { self.refuse(now, arrived, Dropped::OldTimestamp) } else { NEXT }
     }
 
@@ -56,7 +65,7 @@ impl Tcb {
     }
 
     /// SYN-RECEIVED meets the peer's SYN once more.
-    fn check_handshake_again(&mut self, _now: Instant, arrived: &mut Arrived<'_>) -> Step {
+    fn check_handshake_again(&mut self, now: Instant, arrived: &mut Arrived<'_>) -> Step {
         let again = self.state == State::SynReceived && arrived.syn && arrived.seq == self.rcv.irs;
         if !again || arrived.header.flags.rst() {
             return NEXT;
@@ -68,9 +77,11 @@ impl Tcb {
             return NEXT;
         }
         if self.origin == Origin::Passive {
-            // Linux: a retransmitted SYN gets the SYN+ACK again
-            self.flight.mark_head_lost();
-            self.recovery.forced = true;
+            // Linux: a retransmitted SYN gets the SYN+ACK again, within tcp_invalid_ratelimit
+            if self.invalid_answer_allowed(now) {
+                self.flight.mark_head_lost();
+                self.recovery.forced = true;
+            }
             return drop_it(Dropped::DuplicateSyn);
         }
         NEXT
@@ -80,7 +91,7 @@ impl Tcb {
     /// (unless the RST bit is set)." A SYN is challenged, which is the same with a limit.
     fn refuse(&mut self, now: Instant, arrived: &Arrived<'_>, dropped: Dropped) -> Step {
         if arrived.header.flags.rst() {
-            return drop_it(dropped);
+            return if self.is_from_before_the_fin(arrived) { NEXT } else { drop_it(dropped) };
         }
         if arrived.syn {
             return self.challenge(now);
@@ -113,12 +124,12 @@ impl Tcb {
     }
 }
 
-/// RFC 9293 table 6.
+/// RFC 9293 table 6. Linux (tcp_sequence): an empty segment may also be just behind the window,
+/// where a peer is that has filled it.
 fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, window: u32) -> bool {
     let in_window = |seq: SeqNum| seq.diff(nxt) < window;
     match (len, window) {
-        (0, 0) => seq == nxt,
-        (0, _) => in_window(seq),
+        (0, _) => seq.diff(nxt) <= window,
         (_, 0) => false,
         (len, _) => {
             in_window(seq)
@@ -138,7 +149,9 @@ mod tests {
         assert!(is_acceptable(nxt, 0, nxt, 0));
         assert!(!is_acceptable(nxt.add(1), 0, nxt, 0));
         assert!(is_acceptable(nxt.add(9), 0, nxt, 10));
-        assert!(!is_acceptable(nxt.add(10), 0, nxt, 10));
+        assert!(is_acceptable(nxt.add(10), 0, nxt, 10));
+        assert!(!is_acceptable(nxt.add(11), 0, nxt, 10));
+        assert!(!is_acceptable(nxt.add(10), 1, nxt, 10));
         assert!(!is_acceptable(nxt.sub(1), 0, nxt, 10));
         assert!(!is_acceptable(nxt, 1, nxt, 0));
         assert!(is_acceptable(nxt.sub(5), 6, nxt, 10));

@@ -22,17 +22,14 @@ impl Tcb {
         let later = self.rcv.up.is_none_or(|known| up.after(known));
         if up.after(self.rcv.nxt) && later {
             self.rcv.up = Some(up);
-            self.rcv.up_told = false;
         }
     }
 
     /// RCV.NXT moved: tell when the urgent octet is among what can be read.
     pub(super) fn tell_urgent(&mut self) {
-        let Some(up) = self.rcv.up.filter(|up| !self.rcv.up_told && !up.after(self.rcv.nxt)) else {
-            return;
-        };
-        self.rcv.up_told = true;
-        let back = self.rcv.nxt.diff(up) as usize + 1;
+        let nxt = self.rcv.nxt;
+        let Some(up) = self.rcv.up.take_if(|up| !up.after(nxt)) else { return };
+        let back = nxt.diff(up) as usize + 1;
         let Some(offset) = self.rcv.ring.len().checked_sub(back) else { return };
         if let Some(octet) = self.rcv.ring.octet(offset) {
             self.events.push(Event::Urgent { offset, octet });

@@ -4,7 +4,7 @@ use crate::ipc::Errno;
 use crate::tcp::event::{Cause, Event, Release, ResetReason};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Fin, Grip, Reading, Tcb};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 impl Tcb {
     /// FIN after all queued octets: `shutdown(SHUT_WR)`.
@@ -34,7 +34,7 @@ impl Tcb {
     fn close_as_orphan(&mut self, now: Instant) {
         self.close(now, Cause::Close);
         if self.state == State::FinWait2 {
-            if self.config.fin_timeout == Some(Duration::ZERO) {
+            if self.refuses_fin_wait_2() {
                 self.abort(now, ResetReason::NoFinWait2);
             } else {
                 self.arm_fin_wait_2_timer(now);
@@ -69,8 +69,12 @@ impl Tcb {
         if matches!(self.state, State::Closed | State::TimeWait) {
             return;
         }
-        // Linux: also where octets or the FIN that CLOSE promised were never sent
-        if self.state.abort_sends_reset() || self.has_unsent() && self.state.sends_text() {
+        // Linux: also where octets or the FIN that CLOSE promised were never sent; and, after both
+        // FINs too, where close() finds octets unread or too many orphans
+        let unsent = self.has_unsent() && self.state.sends_text();
+        let by_close = matches!(reason, ResetReason::UnreadData | ResetReason::TooManyOrphans)
+            && self.state.is_synchronized();
+        if self.state.abort_sends_reset() || unsent || by_close {
             self.queue_reset(reason, now);
         }
         self.transition(now, State::Closed, Cause::Abort);

@@ -128,7 +128,6 @@ fn new_rcv(now: Instant, config: &Config) -> Rcv {
         unread: 0,
         fin: None,
         up: None,
-        up_told: false,
         consumed: 0,
         read_mark: (now, 0),
     }

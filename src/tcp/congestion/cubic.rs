@@ -149,10 +149,11 @@ impl Congestion for Cubic {
             if let Some(epoch) = &mut self.epoch {
                 epoch.start = epoch.start + growth.now.since(last);
             }
-        } else if self.window.is_in_slow_start() {
-            self.window.grow(growth.acked);
-        } else {
-            self.avoid_congestion(growth);
+            return;
+        }
+        let left = self.window.slow_start(growth.acked);
+        if left > 0 {
+            self.avoid_congestion(Growth { acked: left, ..growth });
         }
     }
 
@@ -282,6 +283,14 @@ mod tests {
         assert_eq!((cubic.window(), cubic.threshold()), (1000, 7000));
         cubic.on_timeout(Instant::ZERO, 1000, false);
         assert_eq!((cubic.window(), cubic.threshold()), (1000, 7000));
+    }
+
+    #[test]
+    fn slow_start_ends_at_the_threshold_and_what_is_left_counts_for_congestion_avoidance() {
+        let mut cubic = Cubic::new(MSS, 10);
+        cubic.on_timeout(Instant::ZERO, 10_000, true);
+        cubic.on_ack(Growth { acked: 10_000, limited: true, now: Instant::ZERO, rtt: RTT });
+        assert!((7001..=7500).contains(&cubic.window()), "{}", cubic.window());
     }
 
     #[test]

@@ -45,8 +45,12 @@ impl Window {
         self.mss = mss.max(1);
     }
 
-    fn is_in_slow_start(&self) -> bool {
-        self.size < self.threshold
+    /// Slow start, up to the threshold (RFC 5681 3.1). What is left of `acked` is for congestion
+    /// avoidance: all of it, once the threshold is reached.
+    fn slow_start(&mut self, acked: u32) -> u32 {
+        let grown = acked.min(self.threshold.saturating_sub(self.size));
+        self.grow(grown);
+        acked - grown
     }
 
     fn grow(&mut self, octets: u32) {

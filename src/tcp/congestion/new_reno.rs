@@ -40,10 +40,8 @@ impl Congestion for NewReno {
         if !growth.limited {
             return;
         }
-        if self.window.is_in_slow_start() {
-            return self.window.grow(growth.acked);
-        }
-        self.counted = self.counted.saturating_add(growth.acked);
+        let left = self.window.slow_start(growth.acked);
+        self.counted = self.counted.saturating_add(left);
         if self.counted >= self.window.size {
             self.counted -= self.window.size;
             self.window.grow(self.window.mss);
@@ -102,6 +100,16 @@ mod tests {
         assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
         reno.on_timeout(Instant::ZERO, 1000, false);
         assert_eq!((reno.window(), reno.threshold()), (1000, 5000));
+    }
+
+    #[test]
+    fn slow_start_ends_at_the_threshold_and_what_is_left_counts_for_congestion_avoidance() {
+        let mut reno = NewReno::new(1000, 10);
+        reno.on_timeout(Instant::ZERO, 10_000, true);
+        reno.on_ack(ack(6000));
+        assert_eq!((reno.window(), reno.threshold()), (5000, 5000));
+        reno.on_ack(ack(3000));
+        assert_eq!(reno.window(), 6000);
     }
 
     #[test]

@@ -109,7 +109,6 @@ impl Tcb {
             return false;
         }
         // RFC 9293 3.7.4 as Linux has it: only a small segment waits for the one before
-        let small_in_flight = self.snd.small.is_some_and(|end| end.after(self.snd.una));
-        self.config.nodelay || !small_in_flight
+        self.config.nodelay || self.snd.small.is_none()
     }
 }

@@ -193,7 +193,7 @@ fn paws_drops_a_segment_with_an_old_timestamp_and_acknowledges_it() {
     bench.timestamp = Some(800);
     bench.arrive(ACK, 1, 1, b"new");
     bench.sent();
-    bench.timestamp = Some(799);
+    bench.timestamp = Some(798);
     bench.arrive(ACK, 4, 1, b"ghost");
     assert_eq!(bench.sent_one().ack(), 4);
     assert_eq!(bench.read(), b"new");
@@ -246,4 +246,37 @@ fn an_urgent_octet_that_is_sent_is_pointed_past() {
     bench.tcb.send(bench.now, b"more");
     bench.arrive(ACK, 1, 5, &[]);
     assert!(!bench.sent_one().header.flags.urg());
+}
+
+#[test]
+fn an_urgent_octet_is_told_however_much_came_since_the_last_one() {
+    let mut bench = Bench::established();
+    for (further, octet) in [(0, b'a'), (1 << 31, b'b'), (1 << 30, b'c')] {
+        bench.skip_received(further);
+        bench.read();
+        bench.events();
+        let next = bench.tcb.rcv.nxt.0.wrapping_sub(IRS);
+        bench.arrive_urgent(next, 1, &[octet], 1);
+        assert_eq!(bench.events(), [Event::Readable, Event::Urgent { offset: 0, octet }]);
+        bench.sent();
+    }
+}
+
+/// Linux: TCP_PAWS_WINDOW, and "Some OSes send SYN and SYNACK messages with tsval=0".
+#[test]
+fn paws_bears_a_timestamp_older_by_one_tick_and_takes_zero_for_none() {
+    let mut bench = with_timestamps();
+    bench.timestamp = Some(699);
+    bench.arrive(ACK, 1, 1, b"a tick");
+    assert_eq!(bench.read(), b"a tick");
+    assert_eq!(bench.tcb.ts.recent(), 700);
+
+    let config = Config { mss: 1000, window_scaling: false, ..Config::default() };
+    let zero = Some(Timestamps { val: 0, ecr: 1000 });
+    let options = Options { timestamps: zero, ..Options::default() };
+    let mut bench = Bench::established_with(config, options);
+    bench.timestamp = Some(u32::MAX - 5);
+    bench.arrive(ACK, 1, 1, b"new");
+    assert_eq!(bench.read(), b"new");
+    assert_eq!(bench.tcb.ts.recent(), u32::MAX - 5);
 }

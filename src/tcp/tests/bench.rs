@@ -215,6 +215,14 @@ impl Bench {
         octets
     }
 
+    /// As if `octets` had been received.
+    pub(super) fn skip_received(&mut self, octets: u32) {
+        let Tcb { rcv, snd, ts, .. } = &mut self.tcb;
+        for number in [&mut rcv.nxt, &mut rcv.edge, &mut snd.wl1, &mut ts.last_ack_sent] {
+            *number = number.add(octets);
+        }
+    }
+
     /// As if `octets` had been sent and acknowledged.
     pub(super) fn skip_sent(&mut self, octets: u32) {
         let snd = &mut self.tcb.snd;

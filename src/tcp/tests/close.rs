@@ -127,6 +127,22 @@ fn a_retransmitted_fin_is_acknowledged_again_in_close_wait_closing_and_last_ack(
 }
 
 #[test]
+fn a_fin_that_comes_again_and_again_is_acknowledged_every_time() {
+    for state in [State::CloseWait, State::Closing, State::LastAck] {
+        let mut bench = Bench::in_state(state);
+        for _ in 0..3 {
+            bench.arrive(FIN_ACK, 1, 1, &[]);
+            assert_eq!(bench.sent_one().ack(), 2, "{state}");
+        }
+        // one with a SYN is a challenge's matter
+        bench.arrive(SYN | FIN_ACK, 0, 1, &[]);
+        assert_eq!(bench.sent().len(), 1, "{state}");
+        bench.arrive(SYN | FIN_ACK, 0, 1, &[]);
+        assert!(bench.sent().is_empty(), "{state}");
+    }
+}
+
+#[test]
 fn a_lost_last_ack_makes_the_fin_come_again_and_restarts_time_wait() {
     let mut pair = Pair::established(1, &Config::default());
     pair.shutdown(A);
@@ -205,6 +221,21 @@ fn an_orphan_that_enters_fin_wait_2_later_is_timed_as_well() {
     assert_eq!(bench.tcb.state(), State::Closed);
 }
 
+/// Linux: tcp_fin_time.
+#[test]
+fn an_orphan_stays_in_fin_wait_2_for_three_and_a_half_rto_at_least() {
+    let mut bench = Bench::established();
+    let config = bench.tcb.config_mut();
+    (config.fin_timeout, config.rto_min) = (Some(Duration::from_secs(1)), Duration::from_secs(2));
+    bench.tcb.release(bench.now, Release::Graceful);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    bench.pass_ms(6990);
+    assert_eq!(bench.tcb.state(), State::FinWait2);
+    bench.pass_ms(20);
+    assert_eq!(bench.tcb.state(), State::Closed);
+}
+
 #[test]
 fn a_linger2_below_zero_resets_instead_of_waiting_in_fin_wait_2() {
     let mut bench = Bench::in_state(State::FinWait2);
@@ -212,6 +243,28 @@ fn a_linger2_below_zero_resets_instead_of_waiting_in_fin_wait_2() {
     bench.tcb.release(bench.now, Release::Graceful);
     assert_eq!(bench.sent_one().reset, Some(ResetReason::NoFinWait2));
     assert_eq!(bench.tcb.state(), State::Closed);
+}
+
+/// Linux: tcp_rcv_state_process, FIN_WAIT1.
+#[test]
+fn with_linger2_below_zero_the_acknowledgment_of_an_orphans_fin_is_answered_with_a_reset() {
+    let mut bench = Bench::established();
+    bench.tcb.config_mut().fin_timeout = Some(Duration::ZERO);
+    bench.tcb.release(bench.now, Release::Graceful);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    let rst = bench.sent_one();
+    assert_eq!((rst.flags(), rst.seq(), rst.reset), (RST, 2, Some(ResetReason::NoFinWait2)));
+    assert_eq!(bench.tcb.state(), State::Closed);
+    assert_eq!(bench.events().last(), Some(&Event::Closed));
+    // while a program holds it, it waits
+    let mut bench = Bench::established();
+    bench.tcb.config_mut().fin_timeout = Some(Duration::ZERO);
+    bench.tcb.shutdown_write(bench.now);
+    bench.sent();
+    bench.arrive(ACK, 1, 2, &[]);
+    assert!(bench.sent().is_empty());
+    assert_eq!(bench.tcb.state(), State::FinWait2);
 }
 
 #[test]

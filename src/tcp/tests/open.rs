@@ -336,3 +336,16 @@ fn one_lost_syn_costs_no_window_and_more_leave_one_segment_and_never_a_threshold
         }
     }
 }
+
+/// Linux: tcp_check_req.
+#[test]
+fn a_syn_that_comes_again_gets_the_syn_ack_again_once_in_tcp_invalid_ratelimit() {
+    let mut bench = Bench::accepting(plain_config());
+    let mut answers = 0;
+    for _ in 0..10 {
+        bench.arrive(SYN, 0, 0, &[]);
+        answers += bench.sent().len();
+        bench.now = bench.now + Duration::from_millis(99);
+    }
+    assert_eq!(answers, 2);
+}

@@ -49,6 +49,18 @@ fn a_rst_elsewhere_in_the_window_is_challenged_and_one_outside_is_dropped() {
     }
 }
 
+/// Linux: tcp_reset_check.
+#[test]
+fn a_rst_from_before_the_peers_fin_resets_once_that_is_reached() {
+    for state in SYNCHRONIZED {
+        let mut bench = Bench::in_state(state);
+        bench.arrive(RST, next(state) - 1, 0, &[]);
+        assert!(bench.sent().is_empty());
+        let left = if next(state) == 2 { State::Closed } else { state };
+        assert_eq!(bench.tcb.state(), left);
+    }
+}
+
 #[test]
 fn a_syn_in_a_synchronized_state_is_challenged_whatever_its_number() {
     for state in SYNCHRONIZED {
@@ -58,6 +70,22 @@ fn a_syn_in_a_synchronized_state_is_challenged_whatever_its_number() {
             let out = bench.sent_one();
             assert_eq!((out.flags(), out.ack()), (ACK, next(state)), "{state} {seq}");
             assert_eq!(bench.tcb.state(), state);
+        }
+    }
+}
+
+/// RFC 5961 4.2.
+#[test]
+fn a_syn_before_the_window_whose_text_reaches_into_it_is_challenged() {
+    for state in SYNCHRONIZED {
+        for flags in [SYN, SYN_ACK] {
+            let mut bench = Bench::in_state(state);
+            bench.arrive(flags, next(state) - 1, 1, b"text");
+            assert_eq!(bench.sent_one().ack(), next(state), "{state}");
+            assert!(bench.read().is_empty());
+            let challenged =
+                |event: &Event| matches!(event, Event::Dropped { why: Dropped::Challenged, .. });
+            assert!(bench.events().iter().any(challenged));
         }
     }
 }
@@ -125,6 +153,28 @@ fn a_close_with_unread_octets_is_a_reset() {
         bench.tcb.release(bench.now, Release::Graceful);
         let rst = bench.sent_one();
         assert_eq!((rst.flags(), rst.seq(), rst.ack()), (RST_ACK, acked, 7));
+        assert_eq!(rst.reset, Some(ResetReason::UnreadData));
+        assert_eq!(bench.tcb.state(), State::Closed);
+    }
+}
+
+/// Linux: __tcp_close, whatever the state.
+#[test]
+fn a_close_with_unread_octets_is_a_reset_after_both_fins_too() {
+    for state in [State::Closing, State::LastAck] {
+        let mut bench = Bench::established();
+        bench.arrive(ACK, 1, 1, b"unread");
+        if state == State::Closing {
+            bench.tcb.shutdown_write(bench.now);
+            bench.sent();
+        }
+        bench.arrive(FIN_ACK, 7, 1, &[]);
+        bench.tcb.shutdown_write(bench.now);
+        bench.sent();
+        assert_eq!(bench.tcb.state(), state);
+        bench.tcb.release(bench.now, Release::Graceful);
+        let rst = bench.sent_one();
+        assert_eq!((rst.flags(), rst.seq(), rst.ack()), (RST_ACK, 2, 8), "{state}");
         assert_eq!(rst.reset, Some(ResetReason::UnreadData));
         assert_eq!(bench.tcb.state(), State::Closed);
     }

@@ -51,6 +51,18 @@ fn nagle_holds_a_small_segment_while_another_one_is_unacknowledged() {
 }
 
 #[test]
+fn nagle_forgets_a_small_segment_that_was_acknowledged() {
+    let mut bench = Bench::established();
+    bench.tcb.send(bench.now, b"head");
+    bench.sent();
+    bench.arrive(ACK, 1, 5, &[]);
+    // its number lies ahead again
+    bench.skip_sent((1 << 31) + 1000);
+    bench.tcb.send(bench.now, b"tail");
+    assert_eq!(bench.sent_one().text, b"tail");
+}
+
+#[test]
 fn nagle_does_not_hold_a_full_segment_nor_the_last_one() {
     let mut bench = Bench::established();
     bench.tcb.send(bench.now, b"first");

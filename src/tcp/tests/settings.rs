@@ -235,3 +235,58 @@ fn the_first_window_is_a_setting_and_grows_up_to_another() {
     let (first, later) = windows(20_000, 1_000_000);
     assert!(first <= 20_480 && later > 40_000, "{first} {later}");
 }
+
+/// Retransmissions of `bench`'s SYN, and when it gave up, in ms.
+fn gives_up(mut bench: Bench) -> (Vec<u64>, u64) {
+    bench.sent();
+    let start = bench.now;
+    let sent = times(&bench.pass(Duration::from_secs(1000)));
+    assert_eq!(bench.tcb.state(), State::Closed);
+    (sent, bench.tcb.entered().since(start).as_millis() as u64)
+}
+
+#[test]
+fn tcp_user_timeout_ends_an_active_open_early_and_never_late() {
+    for (patience, retries, expected) in [
+        (millis(600_000), 1, (vec![1000], 3000)),
+        (millis(2500), 6, (vec![1000], 2500)),
+        (millis(500), 6, (vec![1000], 1001)),
+    ] {
+        let config = Config {
+            user_timeout: Some(patience),
+            syn_linear_timeouts: 0,
+            syn_retries: retries,
+            ..plain_config()
+        };
+        assert_eq!(gives_up(Bench::connecting(config)), expected, "{patience:?}");
+    }
+}
+
+/// Linux: a request socket knows no user timeout.
+#[test]
+fn tcp_user_timeout_does_not_count_for_a_passive_open() {
+    for patience in [millis(500), millis(600_000)] {
+        let config = Config { user_timeout: Some(patience), synack_retries: 2, ..plain_config() };
+        assert_eq!(gives_up(Bench::accepting(config)), (vec![1000, 3000], 7000), "{patience:?}");
+    }
+}
+
+/// Linux: the limits of time and the first probe of a closed window follow a constant.
+#[test]
+fn tcp_rto_min_changes_neither_how_long_tcp_retries2_lasts_nor_the_first_probe() {
+    let config = Config { rto_min: millis(5), ..plain_config() };
+    let mut bench = Bench::established_with(config.clone(), Options::default());
+    bench.tcb.send(bench.now, b"hello?");
+    bench.sent();
+    let opened = bench.now;
+    bench.pass(Duration::from_secs(7200));
+    let lasted = bench.tcb.entered().since(opened).as_secs();
+    assert!((924..1100).contains(&lasted), "{lasted}");
+
+    let mut bench = Bench::established_with(config, Options::default());
+    bench.window = 0;
+    bench.arrive(ACK, 1, 1, &[]);
+    bench.tcb.send(bench.now, b"waiting");
+    bench.sent();
+    assert_eq!(times(&bench.pass(millis(700))), [200, 600]);
+}

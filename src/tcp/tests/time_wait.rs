@@ -149,3 +149,22 @@ fn the_tcb_in_time_wait_behaves_as_the_small_one() {
     bench.arrive(RST, 2, 0, &[]);
     assert_eq!(bench.tcb.state(), State::Closed);
 }
+
+#[test]
+fn in_time_wait_one_tick_is_old_already() {
+    let verdict = judge(&mut with_timestamps(), SYN, 9, Some(899), false);
+    assert!(matches!(verdict, TimeWaitVerdict::Ack { restart: true, .. }), "{verdict:?}");
+}
+
+#[test]
+fn an_old_syn_is_acknowledged_once_in_tcp_invalid_ratelimit() {
+    let (mut time_wait, now) = without_timestamps();
+    let header = Header { flags: SYN, seq: SeqNum(IRS), ..reset_header() };
+    let mut judge = |ms| {
+        let segment = Segment { header, payload: &[] };
+        time_wait.handle_segment(now + Duration::from_millis(ms), &segment, false)
+    };
+    assert!(matches!(judge(0), TimeWaitVerdict::Ack { .. }));
+    assert_eq!(judge(499), TimeWaitVerdict::Drop);
+    assert!(matches!(judge(500), TimeWaitVerdict::Ack { .. }));
+}

@@ -185,3 +185,29 @@ fn an_orphan_with_a_closed_window_is_given_up() {
     bench.pass(Duration::from_secs(3600));
     assert_eq!(bench.tcb.state(), State::Closed);
 }
+
+/// Linux: tcp_probe_timer. Answers keep a probing connection alive (MUST-37) only while a program
+/// holds it.
+#[test]
+fn an_orphan_is_given_up_also_where_a_closed_window_answers_probes() {
+    for (orphan_retries, held, ends) in [(0, false, true), (3, false, true), (3, true, false)] {
+        let mut bench = measured();
+        bench.tcb.config_mut().orphan_retries = orphan_retries;
+        bench.window = 0;
+        bench.arrive(ACK, 1, 1, &[]);
+        bench.tcb.send(bench.now, b"never wanted");
+        if !held {
+            bench.tcb.release(bench.now, Release::Graceful);
+        }
+        bench.sent();
+        for _ in 0..100 {
+            let Some(at) = bench.tcb.poll_timeout() else { break };
+            bench.now = at;
+            bench.tcb.handle_timeout(at);
+            bench.sent();
+            bench.arrive(ACK, 1, 1, &[]);
+            bench.sent();
+        }
+        assert_eq!(bench.tcb.state() == State::Closed, ends, "{orphan_retries} {held}");
+    }
+}

@@ -218,3 +218,21 @@ fn a_slow_reader_gets_every_octet() {
         assert_eq!(read, octets);
     }
 }
+
+/// Linux: tcp_sequence. A peer whose text filled the window and was lost acknowledges from there.
+#[test]
+fn a_segment_without_text_at_the_right_edge_of_the_window_is_acceptable() {
+    let mut bench = Bench::established();
+    bench.tcb.send(bench.now, b"x");
+    let out = bench.sent_one();
+    let edge = out.ack() + u32::from(out.header.window);
+    bench.arrive(ACK, edge + 1, 2, &[]);
+    assert_eq!((bench.sent().len(), bench.tcb.queues().send), (1, 1));
+    bench.arrive(ACK, edge, 2, &[]);
+    assert_eq!((bench.sent().len(), bench.tcb.queues().send), (0, 0));
+    // a RST there may be forged: it is challenged, no longer dropped
+    bench.now = bench.now + Duration::from_secs(2);
+    bench.arrive(RST, edge, 0, &[]);
+    assert_eq!(bench.sent_one().flags(), ACK);
+    assert_eq!(bench.tcb.state(), State::Established);
+}

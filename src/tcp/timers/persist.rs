@@ -6,6 +6,7 @@
 
 use crate::ipc::Errno;
 use crate::tcp::event::{Cause, ResetReason};
+use crate::tcp::limits::LEAST_RTO;
 use crate::tcp::rtt::doubled;
 use crate::tcp::tcb::{Grip, Tcb};
 use crate::time::{Duration, Instant};
@@ -39,7 +40,7 @@ impl Tcb {
 
     /// Interval of the probes, but never past the user timeout.
     fn probe_delay(&self, now: Instant) -> Duration {
-        let base = self.rtt.base(self.config.rto_min).max(self.config.rto_min);
+        let base = self.rtt.base(self.config.rto_min).max(LEAST_RTO);
         let delay = doubled(base, self.probing.backoff, self.config.rto_max);
         match (self.config.user_timeout, self.probing.since) {
             (Some(limit), Some(since)) => {
@@ -54,17 +55,22 @@ impl Tcb {
         if !self.state.sends_text() || !self.has_unsent() || !self.flight.is_empty() {
             return;
         }
-        let limit = match self.grip {
-            Grip::Held => u32::from(self.config.retries2),
-            Grip::Orphan => self.orphan_limit(self.probing.backoff),
+        let probing = self.probing;
+        let alive = self.path_is_alive(probing.backoff);
+        // Linux (tcp_probe_timer): answers keep an orphan only while the intervals are short.
+        let (limit, worn_out) = match self.grip {
+            Grip::Held => (u32::from(self.config.retries2), false),
+            Grip::Orphan => {
+                let limit = self.orphan_limit(alive);
+                (limit, !alive && probing.backoff >= limit)
+            }
         };
         // Linux: TCP_USER_TIMEOUT ends a connection whose peer answers and takes nothing, too.
-        let impatient = match (self.config.user_timeout, self.probing.since) {
+        let impatient = match (self.config.user_timeout, probing.since) {
             (Some(limit), Some(since)) => now.since(since) >= limit,
             _ => false,
         };
-        let too_long = impatient || self.probing.unanswered >= limit;
-        if too_long {
+        if impatient || worn_out || probing.unanswered >= limit {
             self.fail(now, Errno::ETIMEDOUT, ResetReason::Timeout, Cause::Timer(Timer::Persist));
             return;
         }
@@ -76,8 +82,8 @@ impl Tcb {
     }
 
     /// An acknowledgment came: the peer lives (MUST-37: probing may go on for ever, unless the
-    /// program has set TCP_USER_TIMEOUT). When it also
-    /// opened the window, the next closed window starts with short intervals again.
+    /// program is gone or has set TCP_USER_TIMEOUT). When it also opened the window, the next
+    /// closed window starts with short intervals again.
     pub(in crate::tcp) fn probe_answered(&mut self, now: Instant) {
         self.probing.unanswered = 0;
         if self.snd.usable_window() > 0 {

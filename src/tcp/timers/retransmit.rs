@@ -2,7 +2,8 @@
 
 use crate::ipc::Errno;
 use crate::tcp::event::{Cause, ResetReason};
-use crate::tcp::rtt::model_timeout;
+use crate::tcp::limits::LEAST_RTO;
+use crate::tcp::rtt::{doubled, model_timeout};
 use crate::tcp::state::State;
 use crate::tcp::tcb::{Grip, Origin, Tcb};
 use crate::time::{Duration, Instant};
@@ -16,7 +17,7 @@ impl Tcb {
     /// RTO with back-off, but never past the user timeout.
     fn retransmission_delay(&self, now: Instant) -> Duration {
         let rto = self.rtt.timeout(self.config.rto_min, self.config.rto_max);
-        match (self.config.user_timeout, self.retransmits.since) {
+        match (self.patience(), self.retransmits.since) {
             (Some(limit), Some(since)) => {
                 let left = limit.saturating_sub(now.since(since));
                 rto.min(left.max(Duration::from_millis(1)))
@@ -45,7 +46,9 @@ impl Tcb {
         }
         let first = self.retransmits.count == 0;
         self.retransmits.count += 1;
-        self.retransmits.since.get_or_insert(now);
+        // Linux (retrans_stamp): an active OPEN tries since its first SYN
+        let since = if self.state == State::SynSent { self.entered } else { now };
+        self.retransmits.since.get_or_insert(since);
         self.begin_loss_recovery(now, first);
         let linear = self.state == State::SynSent
             && self.retransmits.count <= u32::from(self.config.syn_linear_timeouts);
@@ -59,28 +62,40 @@ impl Tcb {
     fn gave_up(&self, now: Instant) -> bool {
         let count = self.retransmits.count;
         let config = &self.config;
-        let trying_for = self.retransmits.since.map(|since| now.since(since));
-        if let (Some(limit), Some(trying_for)) = (config.user_timeout, trying_for) {
-            return trying_for >= limit;
-        }
-        if self.shrunk_window_is_alive(now) {
-            return false;
-        }
+        let trying_for = self.retransmits.since.map_or(Duration::ZERO, |since| now.since(since));
+        let patience = self.patience();
+        let impatient = count > 0 && patience.is_some_and(|limit| trying_for >= limit);
         match (self.state, self.origin) {
             (State::SynSent, _) => {
-                count >= u32::from(config.syn_retries) + u32::from(config.syn_linear_timeouts)
+                let retries = u32::from(config.syn_retries) + u32::from(config.syn_linear_timeouts);
+                impatient || count >= retries
             }
-            (State::SynReceived, Origin::Active) => count >= u32::from(config.syn_retries),
+            (State::SynReceived, Origin::Active) => {
+                impatient || count >= u32::from(config.syn_retries)
+            }
             (State::SynReceived, Origin::Passive) => count >= u32::from(config.synack_retries),
-            _ => {
-                let boundary = match self.grip {
-                    Grip::Held => u32::from(config.retries2),
-                    Grip::Orphan => self.orphan_limit(self.rtt.backoff()),
-                };
-                let limit = model_timeout(boundary, config.rto_min, config.rto_max);
-                trying_for.is_some_and(|trying_for| trying_for >= limit)
-                    || (boundary == 0 && count > 0)
-            }
+            _ if patience.is_some() => impatient,
+            _ if self.shrunk_window_is_alive(now) => false,
+            _ => count > 0 && trying_for >= self.longest_retransmission(),
+        }
+    }
+
+    /// TCP_USER_TIMEOUT. Linux: a passive OPEN is a request socket, which knows none.
+    fn patience(&self) -> Option<Duration> {
+        let is_request = self.state == State::SynReceived && self.origin == Origin::Passive;
+        self.config.user_timeout.filter(|_| !is_request)
+    }
+
+    /// How long a synchronized connection retransmits.
+    fn longest_retransmission(&self) -> Duration {
+        let config = &self.config;
+        let boundary = match self.grip {
+            Grip::Held => u32::from(config.retries2),
+            Grip::Orphan => self.orphan_limit(self.path_is_alive(self.rtt.backoff())),
+        };
+        match boundary {
+            0 => Duration::ZERO,
+            _ => model_timeout(boundary, LEAST_RTO, config.rto_max),
         }
     }
 
@@ -93,13 +108,16 @@ impl Tcb {
             && now.since(self.alive.heard) < self.config.rto_max * 2
     }
 
-    /// Linux `tcp_orphan_retries`: a path is alive while its RTO has not reached the maximum.
-    pub(in crate::tcp) fn orphan_limit(&self, backoff: u32) -> u32 {
+    /// Linux: a path may be alive while its RTO has not reached the maximum.
+    pub(super) fn path_is_alive(&self, backoff: u32) -> bool {
         let rto = self.rtt.base(self.config.rto_min);
-        let alive =
-            crate::tcp::rtt::doubled(rto, backoff, self.config.rto_max) < self.config.rto_max;
+        doubled(rto, backoff, self.config.rto_max) < self.config.rto_max
+    }
+
+    /// Linux `tcp_orphan_retries`.
+    pub(super) fn orphan_limit(&self, path_is_alive: bool) -> u32 {
         match self.config.orphan_retries {
-            0 if alive => u32::from(ORPHAN_RETRIES_ALIVE),
+            0 if path_is_alive => u32::from(ORPHAN_RETRIES_ALIVE),
             retries => u32::from(retries),
         }
     }
