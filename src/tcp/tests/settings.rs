@@ -31,6 +31,8 @@ fn tcp_syn_linear_timeouts_come_before_back_off_and_tcp_syn_retries_after() {
     };
     assert_eq!(syns(config(0, 3)), [1000, 3000, 7000]);
     assert_eq!(syns(config(2, 2)), [1000, 2000, 3000, 5000]);
+    // Linux: the time that the retries without linear ones would take is a limit, too
+    assert_eq!(gives_up(Bench::connecting(config(4, 1))), (vec![1000, 2000], 3000));
 }
 
 #[test]

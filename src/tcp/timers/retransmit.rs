@@ -61,22 +61,16 @@ impl Tcb {
     /// No further retransmission: the limit of this state is reached.
     fn gave_up(&self, now: Instant) -> bool {
         let count = self.retransmits.count;
-        let config = &self.config;
-        let trying_for = self.retransmits.since.map_or(Duration::ZERO, |since| now.since(since));
-        let patience = self.patience();
-        let impatient = count > 0 && patience.is_some_and(|limit| trying_for >= limit);
+        let syn_retries = u32::from(self.config.syn_retries);
+        let linear = u32::from(self.config.syn_linear_timeouts);
         match (self.state, self.origin) {
-            (State::SynSent, _) => {
-                let retries = u32::from(config.syn_retries) + u32::from(config.syn_linear_timeouts);
-                impatient || count >= retries
-            }
+            (State::SynSent, _) => count >= syn_retries + linear || self.tried_for_long(now),
             (State::SynReceived, Origin::Active) => {
-                impatient || count >= u32::from(config.syn_retries)
+                count >= syn_retries || self.tried_for_long(now)
             }
-            (State::SynReceived, Origin::Passive) => count >= u32::from(config.synack_retries),
-            _ if patience.is_some() => impatient,
-            _ if self.shrunk_window_is_alive(now) => false,
-            _ => count > 0 && trying_for >= self.longest_retransmission(),
+            (State::SynReceived, Origin::Passive) => count >= u32::from(self.config.synack_retries),
+            _ if self.patience().is_none() && self.shrunk_window_is_alive(now) => false,
+            _ => self.tried_for_long(now),
         }
     }
 
@@ -86,17 +80,23 @@ impl Tcb {
         self.config.user_timeout.filter(|_| !is_request)
     }
 
-    /// How long a synchronized connection retransmits.
-    fn longest_retransmission(&self) -> Duration {
+    /// Linux `retransmits_timed_out`: longer than the program waits, or else than the retries
+    /// would take; those of a SYN without the linear ones.
+    fn tried_for_long(&self, now: Instant) -> bool {
         let config = &self.config;
-        let boundary = match self.grip {
-            Grip::Held => u32::from(config.retries2),
-            Grip::Orphan => self.orphan_limit(self.path_is_alive(self.rtt.backoff())),
+        let (boundary, rto) = match (self.state, self.grip) {
+            (State::SynSent | State::SynReceived, _) => {
+                (u32::from(config.syn_retries), config.rto_initial)
+            }
+            (_, Grip::Held) => (u32::from(config.retries2), LEAST_RTO),
+            (_, Grip::Orphan) => {
+                let alive = self.path_is_alive(self.rtt.backoff());
+                (self.orphan_limit(alive), LEAST_RTO)
+            }
         };
-        match boundary {
-            0 => Duration::ZERO,
-            _ => model_timeout(boundary, LEAST_RTO, config.rto_max),
-        }
+        let longest = model_timeout(boundary, rto, config.rto_max);
+        let since = self.retransmits.since;
+        since.is_some_and(|since| now.since(since) >= self.patience().unwrap_or(longest))
     }
 
     /// The peer took its window back over octets in flight but goes on answering: the connection
