@@ -185,7 +185,7 @@ impl Stack {
         let mut events = Vec::new();
         while !self.ends {
             let timeout = self.until_next_duty();
-            self.poller.wait(timeout, &mut events)?;
+            self.poller.wait(timeout, &mut events, || self.retired.close_one())?;
             self.turn(&events);
         }
         Ok(())

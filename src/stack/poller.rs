@@ -156,11 +156,13 @@ impl Poller {
     }
 
     /// Waits at most `timeout` (`None`: as long as it takes), then fetches everything that is
-    /// ready into `events`, oldest first.
+    /// ready into `events`, oldest first. While nothing is, does a little of what can be done
+    /// `meanwhile`, which says whether there was anything.
     pub(super) fn wait(
         &mut self,
         timeout: Option<Duration>,
         events: &mut Vec<(Token, Readiness)>,
+        mut meanwhile: impl FnMut() -> bool,
     ) -> io::Result<()> {
         let began = Clock::now();
         let is_short = timeout.is_some_and(|timeout| timeout < PATIENCE);
@@ -171,12 +173,20 @@ impl Poller {
             if !events.is_empty() {
                 return Ok(());
             }
-            // Whoever makes the next event may need this processor.
-            std::thread::yield_now();
+            if !meanwhile() {
+                // Whoever makes the next event may need this processor.
+                std::thread::yield_now();
+            }
             passed = began.elapsed();
         }
         if passed > LATE {
             self.crowded_until = Some(began + passed + CROWDED);
+        }
+        while meanwhile() {
+            self.look(events)?;
+            if !events.is_empty() {
+                return Ok(());
+            }
         }
         self.fetch(timeout, events)?;
         self.is_busy = !events.is_empty() && began.elapsed() < PATIENCE;

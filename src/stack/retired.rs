@@ -1,44 +1,31 @@
-//! Ends of sockets that are gone, closed together a little later.
+//! Ends of sockets that are gone, closed when there is nothing else to do.
 //!
 //! Up to Linux 6.18 each close of an `AF_UNIX` socket sets the kernel looking for garbage while any
 //! descriptor of such a socket is under way to a program, as those of new connections are. That
-//! costs more than all the rest of a close, and once for many closes that follow each other.
+//! costs more than all the rest of a close, and nobody waits for it.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-
-use super::RealTime;
-use crate::time::Duration;
 
 /// How many are kept.
 const MAX_RETIRED: usize = 64;
-/// How long the first of them is kept.
-const MAX_RETIREMENT: Duration = Duration::from_millis(1);
 
 /// Ends whose programs have closed theirs: nobody sees when they are closed.
 #[derive(Default)]
-pub(super) struct Retired {
-    ends: Vec<OwnedFd>,
-    until: Option<RealTime>,
-}
+pub(super) struct Retired(VecDeque<OwnedFd>);
 
 impl Retired {
     /// Closes an end later.
     pub(super) fn add(&mut self, end: OwnedFd) {
-        self.ends.push(end);
-        self.until.get_or_insert_with(|| RealTime::now() + MAX_RETIREMENT);
-    }
-
-    /// Closes all where it is time, or there are many.
-    pub(super) fn close_due(&mut self, real: RealTime) {
-        if self.ends.len() >= MAX_RETIRED || self.until.is_some_and(|until| until <= real) {
-            self.ends.clear();
-            self.until = None;
+        if self.0.len() == MAX_RETIRED {
+            self.close_one();
         }
+        self.0.push_back(end);
     }
 
-    /// When they are to be closed.
-    pub(super) fn until(&self) -> Option<RealTime> {
-        self.until
+    /// Closes the oldest. False: there is none.
+    pub(super) fn close_one(&mut self) -> bool {
+        self.0.pop_front().is_some()
     }
 }
 
@@ -51,15 +38,12 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_closed_when_there_are_many_or_their_time_has_come() {
-        let (began, mut retired) = (RealTime::now(), Retired::default());
-        retired.add(end());
-        retired.close_due(began);
-        assert_eq!(retired.ends.len(), 1);
-        retired.close_due(retired.until().unwrap());
-        assert_eq!((retired.ends.len(), retired.until()), (0, None));
-        (0..MAX_RETIRED).for_each(|_| retired.add(end()));
-        retired.close_due(began);
-        assert_eq!((retired.ends.len(), retired.until()), (0, None));
+    fn ends_wait_to_be_closed_but_only_so_many() {
+        let mut retired = Retired::default();
+        assert!(!retired.close_one());
+        (0..2 * MAX_RETIRED).for_each(|_| retired.add(end()));
+        assert_eq!(retired.0.len(), MAX_RETIRED);
+        let closed = std::iter::from_fn(|| retired.close_one().then_some(())).count();
+        assert_eq!(closed, MAX_RETIRED);
     }
 }

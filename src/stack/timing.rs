@@ -169,7 +169,6 @@ impl Stack {
     /// Looks for closed sockets, and leaves when there is nothing left to own.
     pub(super) fn keep_house(&mut self) {
         let real = RealTime::now();
-        self.retired.close_due(real);
         if self.next_sweep.is_some_and(|at| at <= real) {
             let now = self.now();
             self.sweep(now);
@@ -198,8 +197,7 @@ impl Stack {
         let real = RealTime::now();
         let timer = self.first_deadline().and_then(|at| self.clock.until(real, at));
         let idle = self.idle_since.map(|since| since + IDLE_EXIT);
-        let duties = [self.next_sweep, self.release_at, self.retired.until(), idle];
-        let house = duties.into_iter().flatten().min();
+        let house = [self.next_sweep, self.release_at, idle].into_iter().flatten().min();
         let house = house.map(|at| at.saturating_duration_since(real));
         let calls = self.calls.until_next_look(self.recording.is_tracing());
         [timer, house, calls].into_iter().flatten().min()
