@@ -182,7 +182,7 @@ impl Poller {
         if passed > LATE {
             self.crowded_until = Some(began + passed + CROWDED);
         }
-        while meanwhile() {
+        while !is_short && meanwhile() {
             self.look(events)?;
             if !events.is_empty() {
                 return Ok(());
