@@ -87,9 +87,9 @@
 //! * What a program asks is answered by its own kernel socket where that knows: the second
 //!   `connect()` of a connection that stands sees it writable, says 0, and leaves a mark there for
 //!   the third.
-//! * The `connect()` with which a program looks whether its connection stands asks nobody.
-//! * Ends whose programs are gone are closed together: up to Linux 6.18 each close makes the kernel
-//!   look for garbage while any new connection is on its way to a program (SCM_RIGHTS).
+//! * Ends whose programs are gone are closed when there is nothing else to do: up to Linux 6.18 a
+//!   close makes the kernel look for garbage while any new connection is on its way to a program
+//!   (SCM_RIGHTS).
 //! * Nothing is watched, released or looked for again that does not matter yet: the program's
 //!   reading only where the window stays closed without it, held octets only when they lie in many
 //!   buffers.

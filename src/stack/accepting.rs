@@ -62,7 +62,14 @@ impl Stack {
         let peer = self.host.peer_of_accepted(child)?;
         let id = self.new_id();
         let name = Name::new(&self.session, Object::App(domain, id));
-        let (ours, program_end) = kernel::pair(&name).map_err(|error| errno_of(&error))?;
+        let (ours, program_end) = loop {
+            match kernel::pair(&name) {
+                Ok(pair) => break pair,
+                // It may have been for want of descriptors.
+                Err(_) if self.retired.close_one() => {}
+                Err(error) => return Err(errno_of(&error)),
+            }
+        };
         self.inherit(now, child, program_end.as_fd());
         let mut endpoint = Endpoint::new(id, domain, child);
         endpoint.phase = Phase::Greeting;

@@ -369,6 +369,8 @@ impl Stack {
         let name = Name::new(&self.session, Object::App(endpoint.domain, endpoint.id));
         if endpoint.phase == Phase::Unplugged && !kernel::is_alive(&name) {
             self.program_closed(now, index, Release::Graceful);
+        } else {
+            self.sweep_soon();
         }
     }
 }

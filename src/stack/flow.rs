@@ -18,7 +18,8 @@ use crate::tcp::{Release, ResetReason};
 use crate::time::{Duration, Instant};
 
 /// What may be held of a program; most sockets of a machine have the same send buffer.
-static MAX_HELD: LazyLock<Held> = LazyLock::new(|| Held::within(kernel::default_send_buffer()));
+pub(super) static MAX_HELD: LazyLock<Held> =
+    LazyLock::new(|| Held::within(kernel::default_send_buffer()));
 
 /// How long more buffers than [`MAX_HELD`] says may stay: most programs get an answer meanwhile, and
 /// with it what is held is released without waking them for nothing.

@@ -104,14 +104,15 @@ pub(super) fn is_alive(name: &Name) -> bool {
     rustix::net::bind(&probe, &address).is_err()
 }
 
-/// Whether any program has a socket of this session, known to its stack or not.
-pub(super) fn has_sockets(session: &Session) -> bool {
+/// Whether any program has a socket that was made for the stack with that mark, known to it or not.
+pub(super) fn has_sockets(session: &Session, mark: u16) -> bool {
     let table = std::fs::read("/proc/net/unix").unwrap_or_default();
     // The name is the last column, the NUL before an abstract one printed as '@'.
     let name = |line: &[u8]| line.iter().rposition(|&octet| octet == b'@').map(|at| at + 1);
     let names = table.split(|&octet| octet == b'\n').filter_map(|line| line.get(name(line)?..));
     let mut objects = names.filter_map(names::parse);
-    objects.any(|(of, object)| of == *session && matches!(object, Object::App(..)))
+    let is_of_stack = |object| matches!(object, Object::App(_, id) if id.stack() == mark);
+    objects.any(|(of, object)| of == *session && is_of_stack(object))
 }
 
 /// User and process of the other end, as they were at connect().

@@ -50,6 +50,7 @@ mod wire;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::LazyLock;
 /// A point in real time: the stack's own time is [`Instant`].
 use std::time::Instant as RealTime;
 
@@ -133,6 +134,7 @@ impl Stack {
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| seed[at + i]));
         let began = RealTime::now();
+        LazyLock::force(&flow::MAX_HELD);
         let poller = Poller::new()?;
         poller.add(doors.control.as_fd(), Token::Control, Interest::Read)?;
         poller.add(doors.connections.as_fd(), Token::Connections, Interest::Read)?;
@@ -217,9 +219,9 @@ impl Stack {
             if let Err(error) = self.poller.look(&mut since) {
                 tracing::error!(%error, "cannot look at the sockets");
             }
-            self.hear_calls(now);
             self.note_events(now, &since);
             self.record_failed_accepts(now);
+            self.hear_calls(now);
         }
     }
 
@@ -254,6 +256,7 @@ impl Stack {
         loop {
             match kernel::accept(door(&self.doors).as_fd()) {
                 Ok(taken) => return taken,
+                Err(_) if self.retired.close_one() => {}
                 Err(error) => {
                     tracing::error!(%error, "a program is turned away (see `ulimit -n`)");
                     if !self.spare.refuse(door(&self.doors).as_fd()) {
@@ -406,6 +409,8 @@ impl Stack {
         let (key, waiting) = (endpoint.key, std::mem::take(&mut endpoint.connectors));
         let end = self.end_of(key);
         for connector in waiting {
+            // Another thread may have closed the socket meanwhile.
+            self.sweep_soon();
             self.answer_connect(now, end, connector, Err(errno));
         }
     }
@@ -464,7 +469,7 @@ impl Stack {
 
     /// A new identity for an accepted connection.
     fn new_id(&mut self) -> SocketId {
-        // An odd multiplier walks all 2^64 values; the shims choose at random among as many.
+        // An odd multiplier walks all 2^48 numbers; the shims choose at random among as many.
         self.next_id = self.next_id.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
         SocketId::new(self.mark, self.next_id)
     }

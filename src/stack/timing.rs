@@ -181,7 +181,9 @@ impl Stack {
             None => self.idle_since = Some(real),
             Some(since) if real.saturating_duration_since(since) < IDLE_EXIT => {}
             // Made for this stack, and not named to it yet.
-            Some(_) if kernel::has_sockets(&self.session) => self.idle_since = Some(real),
+            Some(_) if kernel::has_sockets(&self.session, self.mark) => {
+                self.idle_since = Some(real)
+            }
             Some(_) => {
                 tracing::info!("idle for {IDLE_EXIT:?}: leaving");
                 self.ends = true;

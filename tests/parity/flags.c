@@ -92,6 +92,28 @@ CASE(peek_message_of_all_waits_for_all)
     READ(p.s, 16);
 }
 
+CASE(peek_of_all_stops_at_an_urgent_octet)
+{
+    struct pair p = tcp_pair();
+    MUST(write(p.c, "abc", 3));
+    MUST(send(p.c, "d", 1, MSG_OOB));
+    AWAIT(p.s, POLLPRI);
+    RECV(p.s, 10, MSG_PEEK | MSG_WAITALL);
+    RECV(p.s, 10, MSG_OOB | MSG_PEEK | MSG_WAITALL);
+    READ(p.s, 16);
+}
+
+CASE(trunc_of_all_ends_with_its_time)
+{
+    struct pair p = tcp_pair();
+    MUST(write(p.c, "abc", 3));
+    AWAIT_OCTETS(p.s, 3);
+    receive_timeout(p.s, 50);
+    T(recv(p.s, NULL, 10, MSG_TRUNC | MSG_PEEK | MSG_WAITALL));
+    T(recv(p.s, NULL, 10, MSG_TRUNC | MSG_WAITALL));
+    T(recv(p.s, NULL, 10, MSG_TRUNC | MSG_WAITALL));
+}
+
 CASE(peek_of_all_ends_with_a_reset)
 {
     struct pair p = tcp_pair();

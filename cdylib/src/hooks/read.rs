@@ -20,10 +20,18 @@ use crate::{calls, errno, ops, ring, sys};
 
 /// Linux's limit of messages in one `recvmmsg` or `sendmmsg`.
 pub(super) const MAX_MESSAGES: c_uint = 1024;
+const RWF_NOAPPEND: c_int = 0x20;
+/// No SIGPIPE.
+pub(super) const RWF_NOSIGNAL: c_int = 0x100;
 /// Flags of `preadv2` and `pwritev2` that mean something to a socket, or nothing; others are
-/// refused by the kernel.
-pub(super) const RWF_OF_SOCKETS: c_int =
-    libc::RWF_HIPRI | libc::RWF_DSYNC | libc::RWF_SYNC | libc::RWF_NOWAIT | libc::RWF_APPEND;
+/// refused.
+pub(super) const RWF_OF_SOCKETS: c_int = libc::RWF_HIPRI
+    | libc::RWF_DSYNC
+    | libc::RWF_SYNC
+    | libc::RWF_NOWAIT
+    | libc::RWF_APPEND
+    | RWF_NOAPPEND
+    | RWF_NOSIGNAL;
 
 /// A read by `attempt` on a number that may be ours, wanting at least one octet or not.
 #[inline]
@@ -95,8 +103,11 @@ cancellable! {
         // SAFETY: the program's arguments.
         let attempt = move || unsafe { preadv2::REAL.get()(fd, parts, count, offset, flags) };
         // A socket has no offsets: the kernel says so.
-        if descriptor::hint(fd) == Hint::Foreign || offset != -1 || flags & !RWF_OF_SOCKETS != 0 {
+        if descriptor::hint(fd) == Hint::Foreign || offset != -1 {
             return attempt();
+        }
+        if flags & !RWF_OF_SOCKETS != 0 && descriptor::ours(fd).is_some() {
+            return errno::fail(Errno::EOPNOTSUPP);
         }
         reading(fd, calls::UNKNOWN, attempt)
     }
@@ -261,8 +272,9 @@ fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
         // SAFETY: the scratch is ours.
         let got =
             reading(fd, len, move || unsafe { recv::REAL.get()(fd, place, len.min(1), flags) });
-        let all = ops::ioctl::readable(fd).min(len) as ssize_t;
-        return if got > 0 { got.max(all) } else { got };
+        let all = || ops::ioctl::readable(fd).min(len) as ssize_t;
+        let got = if got > 0 { got.max(all()) } else { got };
+        return ops::peek::wait_for_all(fd, flags, (got, len), all);
     }
     let mut thrown_away = 0;
     while thrown_away < len {
@@ -275,6 +287,10 @@ fn receive_unusually(fd: c_int, len: size_t, flags: c_int) -> ssize_t {
             return if thrown_away > 0 { thrown_away as ssize_t } else { got };
         }
         thrown_away += got as usize;
+        if flags & libc::MSG_WAITALL != 0 && (got as usize) < piece {
+            // What ended the waiting.
+            break;
+        }
     }
     thrown_away as ssize_t
 }

@@ -10,7 +10,7 @@ use libc::{
 use tcplab_ipc::Errno;
 use tcplab_ipc::record::Api;
 
-use super::read::{MAX_MESSAGES, RWF_OF_SOCKETS};
+use super::read::{MAX_MESSAGES, RWF_NOSIGNAL, RWF_OF_SOCKETS};
 use crate::descriptor::{self, Hint, Socket};
 use crate::ops::io::{self, Signal, Verdict};
 use crate::sockaddr::{Given, is_bad};
@@ -117,15 +117,18 @@ cancellable! {
         if descriptor::hint(fd) == Hint::Foreign
             || !(1..=MAX_PARTS).contains(&count)
             || offset != -1
-            || flags & !RWF_OF_SOCKETS != 0
         {
             return otherwise();
         }
+        if flags & !RWF_OF_SOCKETS != 0 && descriptor::ours(fd).is_some() {
+            return errno::fail(Errno::EOPNOTSUPP);
+        }
+        let signal = if flags & RWF_NOSIGNAL != 0 { Signal::Suppress } else { Signal::Raise };
         let wait = if flags & libc::RWF_NOWAIT != 0 { libc::MSG_DONTWAIT } else { 0 };
         writing(
             fd,
             calls::UNKNOWN,
-            Signal::Raise,
+            signal,
             // SAFETY: the program's arguments.
             move |more| unsafe { send_parts(fd, parts.cast_mut(), count as usize, wait | more) },
             otherwise,

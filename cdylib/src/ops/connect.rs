@@ -40,7 +40,8 @@ pub(crate) fn connect(socket: &Socket, address: &Given, caller: usize) -> Result
     // tried again; the last on a new kernel socket.
     let plugging = if dead { Plugging::Replacement } else { Plugging::Already };
     let outcome = open(socket, peer, caller, plugging);
-    if dead && outcome.is_err_and(is_failure) {
+    let is_replaced = || descriptor::identify(socket.fd).is_none_or(|now| now.id != socket.id);
+    if dead && outcome.is_err_and(is_failure) && !is_replaced() {
         // Told, and thereby unconnected again.
         let _ = plug::replace(socket);
     }
@@ -107,7 +108,10 @@ fn open(socket: &Socket, peer: SocketAddr, caller: usize, plugging: Plugging) ->
                 // Over meanwhile, and told to nobody else.
                 (Some(Ok(())), ..) => plug::set_mark(socket.fd, plug::TOLD_MARK, true),
                 (Some(Err(failure)), ..) if is_failure(failure) => {
-                    let _ = plug::replace(socket);
+                    // It may have been replaced above.
+                    if let Some(now) = descriptor::identify(socket.fd) {
+                        let _ = plug::replace(&now);
+                    }
                     Err(failure)
                 }
                 (Some(Err(errno)), ..) => Err(errno),
