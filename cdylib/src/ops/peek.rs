@@ -55,6 +55,6 @@ fn wait(fd: c_int, mut got: ssize_t, len: usize, again: impl Fn() -> ssize_t) ->
 /// `SO_RCVTIMEO`, where there is one.
 fn patience_ms(fd: c_int) -> Option<u64> {
     let time = sys::get_option::<libc::timeval>(fd, libc::SO_RCVTIMEO).ok()?;
-    let ms = time.tv_sec.cast_unsigned().saturating_mul(1000) + time.tv_usec.cast_unsigned() / 1000;
-    (ms > 0).then_some(ms)
+    let (seconds, micros) = (time.tv_sec.cast_unsigned(), time.tv_usec.cast_unsigned());
+    (seconds > 0 || micros > 0).then(|| seconds.saturating_mul(1000).saturating_add(micros / 1000))
 }
